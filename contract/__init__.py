@@ -1,0 +1,31 @@
+"""What crosses the wire, and nothing else: both the kiosk and the centre import this room."""
+
+# Importing the modules registers their message types.
+from contract import events, gap, health, receipt, state
+from contract.errors import ContractError, MalformedError, OversizeError, SignatureError
+from contract.message import REGISTRY, Data, Envelope, Event, Priority, open_message, seal
+from contract.stamp import Clock, Stamp
+from contract.topics import DEFAULT_ROOT, Topics
+
+__all__ = [
+    "DEFAULT_ROOT",
+    "REGISTRY",
+    "Clock",
+    "ContractError",
+    "Data",
+    "Envelope",
+    "Event",
+    "MalformedError",
+    "OversizeError",
+    "Priority",
+    "SignatureError",
+    "Stamp",
+    "Topics",
+    "events",
+    "gap",
+    "health",
+    "open_message",
+    "receipt",
+    "seal",
+    "state",
+]

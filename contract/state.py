@@ -1,0 +1,52 @@
+"""``up/state``: birth on every connect, and the Last Will."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from contract.message import Data, Event, Priority
+from contract.wire import Name, Text, UtcTime, WireModel
+
+
+class Service(WireModel):
+    """Something that the kiosk does for people, and whether it can do it now."""
+
+    name: Name
+    available: bool
+    reason: Text | None = None
+
+
+class State(Data, type_="kiosk.state.v1", suffix="up/state", retain=True):
+    """``online`` and ``stopping`` are said by the kiosk, ``offline`` by the broker (Last Will).
+
+    A will whose ``session`` is lower than that of the newest birth is late: ignore it.
+    In a will, ``time`` is when it was left with the broker, not when the line broke.
+    """
+
+    state: Literal["online", "stopping", "offline"]
+    session: int = Field(ge=1, description="Counts the connections of this kiosk; stored.")
+    last_sequence: int = Field(ge=0, description="Highest sequence number given out so far.")
+    agent_version: Text | None = None
+    started: UtcTime | None = None
+    config_version: int | None = None
+    capabilities: tuple[Name, ...] = ()
+    services: tuple[Service, ...] = ()
+
+
+class ServiceChanged(Event, kind="service.changed"):
+    """A service became available or unavailable."""
+
+    service: Service
+
+
+class AgentStarted(Event, kind="agent.started"):
+    """The agent came up; an unclean end of its last run is said here."""
+
+    agent_version: Text
+    clean: bool = Field(description="Whether the run before ended in order.")
+
+
+class SessionTaken(Event, kind="link.session_taken", priority=Priority.ALARM):
+    """Another client connected with this kiosk's id: two boxes share one identity."""
+
+    times: int = Field(ge=1, description="How often in the last ten minutes.")
