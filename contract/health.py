@@ -1,11 +1,19 @@
-"""``up/health``: sampled numbers, flat, the unit in each name. What the machine lacks is absent."""
+"""``up/health``: sampled numbers, flat, the unit in each name.
 
-from typing import Literal
+What the machine lacks, or cannot say at the moment, is absent.
+"""
 
-from pydantic import Field
+from typing import Annotated, Literal
 
+from pydantic import Field, StringConstraints
+
+from contract.events import Severity
+from contract.ids import MessageId
 from contract.message import Data, Priority
-from contract.wire import Name, Text, WireModel
+from contract.wire import Name, Text, UtcTime, WireModel
+
+AlarmText = Annotated[str, StringConstraints(max_length=200)]
+"""A short sentence: many alarms in force must fit one message."""
 
 
 class CameraHealth(WireModel):
@@ -26,6 +34,20 @@ class CameraHealth(WireModel):
     )
 
 
+class ActiveAlarm(WireModel):
+    """An alarm in force. One that was raised but is in no later sample is over.
+
+    That settles what a restart left open: alarms live as long as the agent's process.
+    """
+
+    alarm_id: MessageId = Field(description="Of the alarm.raised event.")
+    code: Name
+    severity: Severity
+    subject: Name | None = Field(default=None, description="Camera, task or device it is about.")
+    raised: UtcTime
+    text: AlarmText
+
+
 class Health(Data, type_="kiosk.health.v1", suffix="up/health", priority=Priority.TELEMETRY):
     """One sample of the whole kiosk."""
 
@@ -34,45 +56,62 @@ class Health(Data, type_="kiosk.health.v1", suffix="up/health", priority=Priorit
         default=(), description="With cause change: the values that left their dead-band."
     )
 
-    cpu_percent: float
-    load_1m: float
-    load_5m: float
-    load_15m: float
-    memory_used_percent: float
-    memory_available_bytes: int
-    swap_used_percent: float
-    disk_used_percent: float = Field(description="Of the file system that holds the state.")
-    disk_free_bytes: int
-    disk_inodes_used_percent: float
-    disk_wear_percent: float | None = Field(
-        default=None, description="Used share of the rated life, the worse estimate (eMMC, NVMe)."
+    cpu_percent: float | None = Field(default=None, description="All cores, since the last sample.")
+    load_1m: float | None = None
+    load_5m: float | None = None
+    load_15m: float | None = None
+    memory_used_percent: float | None = None
+    memory_available_bytes: int | None = None
+    swap_used_percent: float | None = None
+    disk_used_percent: float | None = Field(
+        default=None, description="Of the file system that holds the state."
     )
-    disk_read_only: bool = False
+    disk_free_bytes: int | None = None
+    disk_inodes_used_percent: float | None = None
+    disk_wear_percent: float | None = Field(
+        default=None,
+        description="Used share of the rated life, the worst estimate (eMMC); > 100: exceeded.",
+    )
+    disk_read_only: bool | None = None
     temperature_max_c: float | None = None
+    temperature_min_c: float | None = Field(default=None, description="The coldest sensor.")
     temperature_cpu_c: float | None = None
     network_interface: Text | None = Field(
         default=None, description="Interface of the default route; absent without one."
     )
-    network_received_bytes: int
-    network_sent_bytes: int
-    network_errors: int
-    network_dropped: int
+    network_received_bytes: int | None = Field(
+        default=None, description="All hardware interfaces, since boot; so are the next three."
+    )
+    network_sent_bytes: int | None = None
+    network_errors: int | None = None
+    network_dropped: int | None = None
     modem_signal_percent: float | None = None
     modem_access: Text | None = Field(default=None, description="Such as lte; from ModemManager.")
-    uptime_s: int
+    uptime_s: int | None = None
     clock_offset_ms: float | None = Field(
         default=None, description="Last known distance to the time source."
     )
+    clock_error_ms: float | None = Field(
+        default=None, description="The kernel's bound on the error of the clock, while synced."
+    )
 
     agent_uptime_s: int
-    agent_rss_bytes: int
-    agent_cpu_percent: float
+    agent_rss_bytes: int | None = None
+    agent_cpu_percent: float | None = Field(default=None, description="Of one core.")
     agent_loop_lag_ms: float = Field(description="Worst since the sample before.")
-    agent_open_files: int
-    agent_task_restarts: int
-    outbox_rows: int
-    outbox_bytes: int
-    outbox_oldest_s: float = Field(description="Age of the oldest message not yet delivered.")
-    outbox_lost: int = Field(description="Messages dropped since the agent started.")
-    link_reconnects: int
+    agent_open_files: int | None = None
+    agent_task_restarts: int | None = None
+    outbox_rows: int | None = None
+    outbox_bytes: int | None = None
+    outbox_used_percent: float | None = Field(
+        default=None, description="Of its bound in rows or bytes, whichever is nearer."
+    )
+    outbox_oldest_s: float | None = Field(
+        default=None, description="Age of the oldest message not yet delivered."
+    )
+    outbox_lost: int | None = Field(
+        default=None, description="Messages dropped since the agent started."
+    )
+    link_reconnects: int | None = None
     cameras: tuple[CameraHealth, ...] = ()
+    alarms: tuple[ActiveAlarm, ...] = Field(default=(), description="In force now, worst first.")
