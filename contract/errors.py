@@ -4,6 +4,7 @@ ContractError              anything that may not cross the wire
 ├── MalformedError         not JSON, wrong field, unknown field, wrong type of message
 ├── OversizeError          larger than the limit of its topic
 └── SignatureError         a command whose signature or signer cannot be trusted
+    └── UnknownKeyError    signed, but by no key that is trusted here
 """
 
 
@@ -21,3 +22,7 @@ class OversizeError(ContractError):
 
 class SignatureError(ContractError):
     """The signature is missing, broken, or not by the key it names."""
+
+
+class UnknownKeyError(SignatureError):
+    """None of the keys that signed is known here."""

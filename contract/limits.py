@@ -6,6 +6,9 @@ MAX_MESSAGE_BYTES = 64 * 1024
 MAX_COMMAND_BYTES = 64 * 1024
 """A signed command, signatures included."""
 
+MAX_KEY_SET_BYTES = 1024 * 1024
+"""The operators' public keys, or one key."""
+
 MAX_ACK_BYTES = 256
 """A watermark."""
 

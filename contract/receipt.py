@@ -38,7 +38,12 @@ class Receipt(Data, type_="kiosk.receipt.v1", suffix="up/receipt", priority=Prio
     """What became of a command."""
 
     command_id: MessageId | None = Field(
-        default=None, description="Absent where the message was too broken to have one."
+        default=None, description="Absent where nobody trusted vouched for the command."
+    )
+    claimed_id: MessageId | None = Field(
+        default=None,
+        description="The id in a message that was turned away unrecorded: broken, by an unknown "
+        "key, for another kiosk. It says nothing about a command with that id.",
     )
     action: Name | None = None
     status: ReceiptStatus

@@ -1,0 +1,150 @@
+"""Signed documents: JWS general JSON serialisation (RFC 7515), Ed25519, one or more signatures.
+
+Each signature names its key (``kid``) and what it was given for (``typ``) in its protected
+header, so that a signature under one kind of document is worth nothing under another.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from joserfc.util import urlsafe_b64decode
+from pydantic import Field
+from pydantic_core import to_json
+
+from contract.errors import MalformedError, SignatureError, UnknownKeyError
+from contract.keys import PrivateKey
+from contract.wire import Name, Text, WireModel, check_size, parse, validated
+
+MAX_SIGNATURES = 8
+_MAX_HEADER = 512
+
+
+class _Header(WireModel):
+    """The protected header. There is no other: an unprotected one is refused."""
+
+    alg: Literal["Ed25519", "EdDSA"]
+    kid: Name
+    typ: Text
+
+
+class _Signature(WireModel):
+    protected: str
+    signature: str
+
+
+class _Document(WireModel):
+    payload: str
+    signatures: tuple[_Signature, ...] = Field(min_length=1, max_length=MAX_SIGNATURES)
+
+
+_REGISTRY = jws.JWSRegistry(algorithms=["Ed25519", "EdDSA"])
+# EdDSA is the older name of the same algorithm (RFC 8037, deprecated by RFC 9864).
+_REGISTRY.algorithms = dict.fromkeys(("Ed25519", "EdDSA"), jws.JWSRegistry.algorithms["Ed25519"])
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A payload and the ids of the known keys that signed it, each once."""
+
+    payload: bytes
+    signers: tuple[str, ...]
+
+
+def sign(payload: bytes, keys: Sequence[PrivateKey], *, typ: str, limit: int) -> bytes:
+    """Sign ``payload`` with every key; returns the JSON document.
+
+    Raises:
+        OversizeError: the document is larger than ``limit`` bytes.
+    """
+    parts = [
+        jws.serialize_json(
+            {"protected": {"alg": "Ed25519", "kid": key.kid, "typ": typ}},
+            payload,
+            key.signer(),
+            registry=_REGISTRY,
+        )
+        for key in keys
+    ]
+    document = to_json(
+        {
+            "payload": parts[0]["payload"],
+            "signatures": [
+                {"protected": part["protected"], "signature": part["signature"]} for part in parts
+            ],
+        }
+    )
+    check_size(document, limit)
+    return document
+
+
+def verify(document: bytes, keys: Mapping[str, OKPKey], *, typ: str, limit: int) -> Verified:
+    """Check every signature by a known key; those by unknown keys count for nothing.
+
+    Raises:
+        OversizeError: the document is larger than ``limit`` bytes.
+        MalformedError: it is not a JWS in general JSON serialisation.
+        UnknownKeyError: no known key signed it.
+        SignatureError: a signature by a known key is broken, or was given for something else.
+    """
+    outer = parse(_Document, document, limit=limit)
+    payload = b""
+    signers: dict[str, None] = {}
+    unknown: list[str] = []
+    for number, part in enumerate(outer.signatures, start=1):
+        header = _header(part.protected, number)
+        key = keys.get(header.kid)
+        if key is None:
+            unknown.append(header.kid)
+            continue
+        if header.typ != typ:
+            msg = f"signature {number}: given for {header.typ!r}, not for {typ!r}"
+            raise SignatureError(msg)
+        try:
+            payload = jws.deserialize_json(
+                {
+                    "payload": outer.payload,
+                    "protected": part.protected,
+                    "signature": part.signature,
+                },
+                key,
+                registry=_REGISTRY,
+            ).payload
+        except (JoseError, ValueError):
+            msg = f"signature {number}: not made by key {header.kid} over this content"
+            raise SignatureError(msg) from None
+        signers[header.kid] = None
+    if not signers:
+        msg = f"signed by no key that is known here (signed by {', '.join(unknown)})"
+        raise UnknownKeyError(msg)
+    return Verified(payload=payload, signers=tuple(signers))
+
+
+def unverified_payload(document: bytes, *, limit: int) -> bytes:
+    """Return what the document claims to say. Nobody vouches for it.
+
+    Raises:
+        OversizeError: the document is larger than ``limit`` bytes.
+        MalformedError: it is not a JWS in general JSON serialisation.
+    """
+    outer = parse(_Document, document, limit=limit)
+    try:
+        return urlsafe_b64decode(outer.payload.encode())
+    except ValueError:
+        msg = "payload: not base64url"
+        raise MalformedError(msg) from None
+
+
+def _header(protected: str, number: int) -> _Header:
+    try:
+        if len(protected) > _MAX_HEADER:
+            msg = f"protected header of {len(protected)} characters, at most {_MAX_HEADER}"
+            raise MalformedError(msg)
+        decoded = urlsafe_b64decode(protected.encode())
+        return validated(lambda: _Header.model_validate_json(decoded))
+    except ValueError as error:
+        msg = f"signature {number}: protected header: {error}"
+        raise SignatureError(msg) from None
