@@ -13,7 +13,6 @@ LinkError                     there is no line to the broker, or not any more
 Each text is a sentence that a person can act on.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -165,9 +164,8 @@ class Connection(Protocol):
         """What is in force: the broker's word, else what we asked for; 0: none."""
         ...
 
-    @property
-    def closed(self) -> asyncio.Future[LinkError]:
-        """Done when the line is gone; its result says why. It never holds an exception.
+    async def wait_closed(self) -> LinkError:
+        """Wait until the line is gone and return why. Any number may wait; safe to cancel.
 
         A line that only looks alive is noticed within twice the keep-alive time.
         """
