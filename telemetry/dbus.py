@@ -1,0 +1,65 @@
+"""One question to a service on the system bus."""
+
+import asyncio
+from typing import Any
+
+from dbus_fast import BusType, Message, MessageFlag, MessageType
+from dbus_fast.aio import MessageBus
+
+
+class BusError(Exception):
+    """There is no bus, no such service on it, or no answer in time; the text says which."""
+
+
+async def ask(
+    service: str,
+    path: str,
+    interface: str,
+    member: str,
+    *args: str,
+    bus_address: str | None = None,
+    start_service: bool = False,
+    timeout_s: float = 5.0,
+) -> list[Any]:
+    """Call a method whose arguments are strings, over a connection of its own.
+
+    A service that is not running is only started where ``start_service`` says so.
+    Without ``bus_address`` it is the machine's system bus.
+
+    Raises:
+        BusError: no bus, no service, refused, or no answer within ``timeout_s``.
+    """
+    call = Message(
+        destination=service,
+        path=path,
+        interface=interface,
+        member=member,
+        signature="s" * len(args),
+        body=list(args),
+        flags=MessageFlag.NONE if start_service else MessageFlag.NO_AUTOSTART,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            reply = await _exchange(MessageBus(bus_address, BusType.SYSTEM), call)
+    except TimeoutError:
+        msg = f"{service} did not answer on D-Bus within {timeout_s:g} s"
+        raise BusError(msg) from None
+    except Exception as error:
+        # The library lets errors of sockets, parsing and authentication through as they are.
+        msg = f"D-Bus cannot be used: {error}"
+        raise BusError(msg) from error
+    if reply is None or reply.message_type is MessageType.ERROR:
+        detail = reply.body[0] if reply is not None and reply.body else "no answer"
+        msg = f"{service} on D-Bus: {detail}"
+        raise BusError(msg)
+    answer: list[Any] = reply.body
+    return answer
+
+
+async def _exchange(bus: MessageBus, call: Message) -> Message | None:
+    await bus.connect()
+    try:
+        return await bus.call(call)
+    finally:
+        bus.disconnect()
+        await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
