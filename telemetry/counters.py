@@ -1,0 +1,68 @@
+"""Numbers that must never be given out twice, even when the outbox database is lost."""
+
+import json
+import time
+from pathlib import Path
+
+from telemetry.files import write_atomically
+
+SEQUENCE_BLOCK = 10_000
+"""Sequence numbers are reserved in blocks: one small write for many messages."""
+
+
+class Counters:
+    """The session counter and the reserved end of the sequence, in one small file.
+
+    All methods block. Where the file cannot be written (read-only file system, full disk) the
+    numbers go on in memory; message ids stay unique all the same.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.session = 0
+        self.sequence_limit = 0
+        self.clean = True
+        """Whether the run before ended in order (true on the first start)."""
+        try:
+            raw = json.loads(path.read_bytes())
+            self.session = int(raw["session"])
+            self.sequence_limit = int(raw["sequence_limit"])
+            self.clean = bool(raw["clean"])
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError):
+            # Unreadable: the seconds since 1970 are higher than any count of connections.
+            self.session = int(time.time())
+            self.clean = False
+
+    def begin(self, sequence: int) -> None:
+        """Note that a run has begun, which has given out numbers up to ``sequence`` before."""
+        self.sequence_limit = max(self.sequence_limit, sequence + SEQUENCE_BLOCK)
+        self._save(clean=False)
+
+    def next_session(self) -> int:
+        """Count a connection; returns its number."""
+        self.session += 1
+        self._save(clean=False)
+        return self.session
+
+    def reserve(self, sequence: int) -> None:
+        """Make sure that the file admits numbers beyond ``sequence``."""
+        if sequence + SEQUENCE_BLOCK // 10 > self.sequence_limit:
+            self.sequence_limit = sequence + SEQUENCE_BLOCK
+            self._save(clean=False)
+
+    def close(self) -> None:
+        """Remember that this run ended in order."""
+        self._save(clean=True)
+
+    def _save(self, *, clean: bool) -> None:
+        document = {
+            "session": self.session,
+            "sequence_limit": self.sequence_limit,
+            "clean": clean,
+        }
+        try:
+            write_atomically(self._path, json.dumps(document).encode())
+        except OSError:
+            return

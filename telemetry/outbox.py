@@ -1,0 +1,519 @@
+"""The durable outbox: stored before it is offered to the broker, kept until it is acknowledged.
+
+Everything that touches the database runs on one writer thread, so what happens there happens in
+one order. Messages that arrive while a transaction is being written share the next one (group
+commit). While the disk fails, an equal store in memory takes its place and the agent goes on.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import structlog
+
+from contract import Clock, Data, Priority, Stamp, Topics
+from contract.gap import Gap
+from telemetry.counters import Counters
+from telemetry.row import Row, split_key
+from telemetry.settings import OutboxSettings
+from telemetry.store import Appended, Bounds, Store, is_corrupted
+
+GROUP_S = 0.1
+"""How long telemetry and deletions wait for company before they are written on their own."""
+_BATCH = 500
+_PENDING = 4_000
+_LIVE = 1_000
+_FETCH = 200
+_MEMORY_BOUNDS = Bounds(rows=2_000, size=4 * 2**20)
+_RETRY_S = 5.0
+
+Fault = Literal["outbox.storage", "outbox.corrupted"]
+OnFault = Callable[[Fault, str | None], None]
+"""Told on the event loop that a fault began (with a sentence) or ended (with ``None``)."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Pending:
+    data: Data
+    stamp: Stamp
+    stored: asyncio.Future[None]
+
+
+class Outbox:
+    """Messages on their way out.
+
+    Args:
+        folder: where ``outbox.db`` and ``counters.json`` live.
+        topics: the kiosk's topics.
+        settings: bounds and rates.
+        clock: the time of gap messages, and of grouping.
+        on_fault: told of storage faults.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        topics: Topics,
+        settings: OutboxSettings,
+        clock: Clock,
+        on_fault: OnFault,
+    ) -> None:
+        self._disk = _Disk(folder, topics=topics, settings=settings, report=self._report)
+        self._settings = settings
+        self._clock = clock
+        self._on_fault = on_fault
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
+        self._loop = asyncio.get_running_loop()
+
+        self._pending: deque[_Pending] = deque()
+        self._delivered: list[Row] = []
+        self._work = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._room = asyncio.Event()
+
+        self._wake: Callable[[], None] | None = None
+        self._live: dict[Priority, deque[Row]] = {priority: deque() for priority in Priority}
+        self._held: set[int] = set()
+        self._after: dict[Priority, int] = dict.fromkeys(Priority, 0)
+        self._more: set[Priority] = set()
+        self._overflowed: set[Priority] = set()
+
+    async def start(self) -> None:
+        """Open the database; a damaged one is set aside, an unusable disk replaced by memory."""
+        await self._in_thread(partial(self._disk.open, self._clock.stamp()))
+
+    async def run(self) -> None:
+        """Write what is put and what is acknowledged, for ever."""
+        retry = asyncio.create_task(self._retry(), name="outbox-retry")
+        try:
+            while True:
+                await self._work.wait()
+                if not self._urgent.is_set():
+                    await self._company()
+                await self._commit()
+        finally:
+            retry.cancel()
+
+    async def close(self) -> None:
+        """Write what is left and close the database."""
+        while self._pending or self._delivered:
+            await self._commit()
+        await self._in_thread(partial(self._disk.close, self._clock.stamp()))
+        self._thread.shutdown()
+
+    # -- numbers ---------------------------------------------------------------------------
+
+    @property
+    def counters(self) -> Counters:
+        """The stored counters; their methods block."""
+        return self._disk.counters
+
+    @property
+    def rows(self) -> int:
+        """Messages stored and not yet delivered."""
+        return self._disk.rows
+
+    @property
+    def size(self) -> int:
+        """Bytes of these messages."""
+        return self._disk.size
+
+    @property
+    def lost(self) -> int:
+        """Messages given up since the start."""
+        return self._disk.lost
+
+    @property
+    def last_sequence(self) -> int:
+        """Highest number given out so far."""
+        return self._disk.sequence
+
+    async def oldest_age_s(self) -> float:
+        """Age of the oldest message not yet delivered, in seconds."""
+        oldest = await self._in_thread(self._disk.oldest_ms)
+        if oldest is None:
+            return 0.0
+        return max(0.0, self._clock.stamp().time.timestamp() - oldest / 1000)
+
+    async def next_session(self) -> int:
+        """Count one more connection."""
+        return await self._in_thread(self.counters.next_session)
+
+    # -- what comes in ---------------------------------------------------------------------
+
+    async def put(self, data: Data, stamp: Stamp) -> None:
+        """Store a message; it is on disk when this returns (in memory while the disk fails).
+
+        Raises:
+            OversizeError: it is too large for the wire.
+        """
+        while len(self._pending) >= _PENDING:
+            self._room.clear()
+            await self._room.wait()
+        pending = _Pending(data, stamp, self._loop.create_future())
+        self._pending.append(pending)
+        self._work.set()
+        if data.PRIORITY is not Priority.TELEMETRY or len(self._pending) >= _BATCH:
+            self._urgent.set()
+        await pending.stored
+
+    async def _company(self) -> None:
+        """Wait a moment for a message that is worth a transaction of its own."""
+        pause = asyncio.ensure_future(self._clock.sleep(GROUP_S))
+        urgent = asyncio.ensure_future(self._urgent.wait())
+        try:
+            await asyncio.wait((pause, urgent), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+            urgent.cancel()
+
+    async def _commit(self) -> None:
+        batch = [self._pending.popleft() for _ in range(min(_BATCH, len(self._pending)))]
+        delivered, self._delivered = self._delivered, []
+        if not self._pending:
+            self._work.clear()
+            self._urgent.clear()
+        self._room.set()
+        messages = [(item.data, item.stamp) for item in batch]
+        try:
+            appended = await self._in_thread(
+                partial(self._disk.append, messages, delivered, self._held, self._clock.stamp())
+            )
+        except BaseException:
+            for item in batch:
+                item.stored.cancel()
+            raise
+        self._held.difference_update(row.key for row in delivered)
+        self._hand_on(appended.rows)
+        for place, item in enumerate(batch):
+            if item.stored.done():
+                continue
+            if place in appended.refused:
+                item.stored.set_exception(appended.refused[place])
+            else:
+                item.stored.set_result(None)
+
+    def _hand_on(self, rows: Sequence[Row]) -> None:
+        """Offer new rows to the link at once; leave to the backlog what would not fit."""
+        if self._wake is None:
+            return
+        live = sum(len(queue) for queue in self._live.values())
+        for row in rows:
+            priority = row.priority
+            is_gap = row.topic.endswith(Gap.SUFFIX)  # it may still grow until it is fetched
+            if live >= _LIVE:
+                self._overflowed.add(priority)  # what follows must not overtake this row
+            if is_gap or priority in self._overflowed:
+                self._more.add(priority)
+                self._after[priority] = min(self._after[priority], row.sequence - 1)
+            else:
+                self._live[priority].append(row)
+                self._held.add(row.key)
+                live += 1
+        self._wake()
+
+    # -- what goes out ---------------------------------------------------------------------
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """The line is up: offer messages; ``wake`` is called when there are new ones."""
+        self._wake = wake
+        self._after = dict.fromkeys(Priority, 0)
+        self._more = set(Priority)
+        self._overflowed.clear()
+
+    def detach(self) -> None:
+        """The line is down: whatever was not acknowledged is to be sent again."""
+        self._wake = None
+        for queue in self._live.values():
+            queue.clear()
+        self._held = {row.key for row in self._delivered}
+
+    def take_live(self) -> Row | None:
+        """The next message that was stored since the line came up, highest class first."""
+        for queue in self._live.values():
+            if queue:
+                return queue.popleft()
+        return None
+
+    async def fetch_backlog(self) -> list[Row]:
+        """Some of the older messages, highest class first; empty when there are none left."""
+        for priority in Priority:
+            if priority not in self._more:
+                continue
+            rows = await self._in_thread(
+                partial(self._disk.fetch, priority, self._after[priority], _FETCH, self._held)
+            )
+            if self._wake is None:
+                return []
+            if len(rows) < _FETCH:
+                self._more.discard(priority)
+                self._overflowed.discard(priority)
+            if rows:
+                self._after[priority] = rows[-1].sequence
+                self._held.update(row.key for row in rows)
+                return rows
+        return []
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether :meth:`fetch_backlog` may find something."""
+        return bool(self._more)
+
+    def delivered(self, row: Row) -> None:
+        """The broker has acknowledged a message."""
+        if self._settings.release == "puback":
+            self._delivered.append(row)
+            self._work.set()
+            if len(self._delivered) >= _BATCH:
+                self._urgent.set()
+
+    async def drop_oversize(self, row: Row) -> None:
+        """Give up a message that the broker says it will never take, and admit the loss."""
+        await self._in_thread(partial(self._disk.drop, row, self._clock.stamp()))
+        self._held.discard(row.key)
+        self._more.add(Priority.ALARM)  # the gap message
+        self._after[Priority.ALARM] = 0
+
+    async def release(self, sequence: int) -> None:
+        """Forget every message up to ``sequence``: the centre has stored them."""
+        if self._settings.release == "watermark":
+            known = min(sequence, self.last_sequence)
+            await self._in_thread(partial(self._disk.release, known, self._clock.stamp()))
+            self._held = {key for key in self._held if split_key(key)[1] > known}
+
+    # -- the thread ------------------------------------------------------------------------
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await self._loop.run_in_executor(self._thread, work)
+
+    async def _retry(self) -> None:
+        """While the disk fails, try it again now and then."""
+        while True:
+            await self._clock.sleep(_RETRY_S)
+            if self._disk.failing:
+                await self._in_thread(partial(self._disk.recover, self._clock.stamp()))
+
+    def _report(self, fault: Fault, text: str | None) -> None:
+        self._loop.call_soon_threadsafe(self._on_fault, fault, text)
+
+
+class _Disk:
+    """The store on disk, and the one in memory that stands in while the disk fails.
+
+    Lives on the writer thread; the numbers may be read from anywhere.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        topics: Topics,
+        settings: OutboxSettings,
+        report: Callable[[Fault, str | None], None],
+    ) -> None:
+        self._folder = folder
+        self._path = folder / "outbox.db"
+        self._topics = topics
+        self._bounds = Bounds(
+            rows=settings.max_rows,
+            size=settings.max_mib * 2**20,
+            disk_floor=settings.disk_floor_mib * 2**20,
+        )
+        self._report = report
+        self._store: Store | None = None
+        self._memory: Store | None = None
+        self._memory_base = 0
+        self._undeleted: set[int] = set()
+        self._lost_before = 0
+        self.counters = Counters(folder / "counters.json")
+
+    @property
+    def failing(self) -> bool:
+        return self._memory is not None
+
+    @property
+    def _stores(self) -> list[Store]:
+        return [store for store in (self._store, self._memory) if store is not None]
+
+    @property
+    def rows(self) -> int:
+        return sum(store.rows for store in self._stores)
+
+    @property
+    def size(self) -> int:
+        return sum(store.size for store in self._stores)
+
+    @property
+    def lost(self) -> int:
+        return self._lost_before + sum(store.lost for store in self._stores)
+
+    @property
+    def sequence(self) -> int:
+        return max((store.sequence for store in self._stores), default=0)
+
+    def oldest_ms(self) -> int | None:
+        try:
+            times = [store.oldest_ms() for store in self._stores]
+        except sqlite3.Error:
+            return None
+        return min((time for time in times if time is not None), default=None)
+
+    def open(self, stamp: Stamp) -> None:
+        """Open the database, whatever its state."""
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = 0 if self._path.exists() else self.counters.sequence_limit
+        try:
+            self._store = self._new_store(first_sequence=known)
+            if known:  # somebody removed the database
+                self._store.admit_unknown_loss(known, "corrupted", stamp)
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error, stamp)
+        self.counters.begin(self.sequence)
+
+    def close(self, stamp: Stamp) -> None:
+        if self.failing:
+            self.recover(stamp)
+        for store in self._stores:
+            store.close()
+        self.counters.close()
+
+    def _new_store(self, first_sequence: int = 0) -> Store:
+        return Store(
+            self._path,
+            topics=self._topics,
+            bounds=self._bounds,
+            free_bytes=lambda: shutil.disk_usage(self._folder).free,
+            first_sequence=first_sequence,
+        )
+
+    def append(
+        self,
+        messages: Sequence[tuple[Data, Stamp]],
+        delivered: Sequence[Row],
+        held: set[int],
+        stamp: Stamp,
+    ) -> Appended:
+        if self._store is not None and not self.failing:
+            try:
+                appended = self._store.append(messages, delivered, held, stamp)
+            except (sqlite3.Error, OSError) as error:
+                self._failed(error, stamp)
+                if not self.failing:  # a new database took the place of a damaged one
+                    return self.append(messages, (), held, stamp)
+            else:
+                self.counters.reserve(self.sequence)
+                return appended
+        if self._memory is None:
+            msg = "the outbox is not open"
+            raise RuntimeError(msg)
+        base = self._memory_base
+        self._undeleted |= {row.key for row in delivered if row.sequence <= base}
+        mine = [row for row in delivered if row.sequence > base]
+        return self._memory.append(messages, mine, held, stamp)
+
+    def fetch(self, priority: Priority, after: int, limit: int, held: set[int]) -> list[Row]:
+        rows: list[Row] = []
+        skip = held | self._undeleted
+        for store in self._stores:
+            try:
+                rows += store.fetch(priority, after, limit - len(rows), skip)
+            except sqlite3.Error as error:
+                log.warning("outbox cannot be read", error=str(error))
+            if len(rows) == limit:
+                break
+        return rows
+
+    def drop(self, row: Row, stamp: Stamp) -> None:
+        for store in self._stores:
+            try:
+                store.drop([row.key], "too_large", stamp)
+            except sqlite3.Error as error:
+                log.warning("outbox cannot be written", error=str(error))
+
+    def release(self, sequence: int, stamp: Stamp) -> None:
+        for store in self._stores:
+            try:
+                store.release(sequence, stamp)
+            except sqlite3.Error as error:
+                log.warning("outbox cannot be written", error=str(error))
+
+    # -- faults ----------------------------------------------------------------------------
+
+    def _failed(self, error: sqlite3.Error | OSError, stamp: Stamp) -> None:
+        """Set a damaged database aside; else let memory stand in for the disk."""
+        log.error("outbox storage failed", error=str(error), path=str(self._path))
+        if isinstance(error, sqlite3.Error) and is_corrupted(error):
+            try:
+                self._set_aside(stamp)
+            except (sqlite3.Error, OSError) as again:
+                error = again
+            else:
+                self._report(
+                    "outbox.corrupted",
+                    f"the outbox database was damaged ({error}); it was set aside as "
+                    f"{self._path.name}.damaged and a new one started",
+                )
+                return
+        opened = self._store is not None
+        self._memory_base = self.sequence if opened else self.counters.sequence_limit
+        self._memory = Store(
+            None,
+            topics=self._topics,
+            bounds=_MEMORY_BOUNDS,
+            free_bytes=lambda: _MEMORY_BOUNDS.size,
+            first_sequence=self._memory_base,
+            loss_reason="storage_failed",
+        )
+        if not opened and self._memory_base:
+            self._memory.admit_unknown_loss(self._memory_base, "storage_failed", stamp)
+        self._report(
+            "outbox.storage",
+            f"messages cannot be stored on disk ({error}); they are kept in memory, at most "
+            f"{_MEMORY_BOUNDS.rows}, and would be lost in a power cut",
+        )
+
+    def _set_aside(self, stamp: Stamp) -> None:
+        known = self.counters.sequence_limit
+        if self._store is not None:
+            known = self._store.sequence
+            self._lost_before += self._store.lost + self._store.rows
+            self._store.close()
+            self._store = None
+        self._path.replace(self._path.with_name(self._path.name + ".damaged"))
+        for ending in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+        self._store = self._new_store(first_sequence=known)
+        if known:
+            self._store.admit_unknown_loss(known, "corrupted", stamp)
+
+    def recover(self, stamp: Stamp) -> None:
+        """Try the disk again and move over what memory holds."""
+        memory = self._memory
+        if memory is None:
+            return
+        try:
+            if self._store is None:
+                self._store = self._new_store(first_sequence=self._memory_base)
+            self._store.adopt(memory, list(self._undeleted), stamp)
+        except (sqlite3.Error, OSError) as error:
+            log.warning("outbox storage still fails", error=str(error))
+            return
+        self._undeleted.clear()
+        self._lost_before += memory.lost
+        memory.close()
+        self._memory = None
+        self.counters.begin(self.sequence)
+        self._report("outbox.storage", None)

@@ -1,0 +1,367 @@
+"""The outbox through its public doors: nothing put is lost without being admitted."""
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contract import OversizeError, Priority, open_message
+from contract.receipt import Receipt
+from tests.support.clock import ManualClock
+from tests.support.messages import backlog, covered, gaps, message, put, put_all
+from tests.telemetry.conftest import StartOutbox, running
+
+P = Priority
+
+
+async def test_survives_restart_with_time_and_sequence(start_outbox: StartOutbox, clock):
+    """A stored message keeps its original time, id and sequence over a restart."""
+    outbox = await start_outbox()
+    await put(outbox, clock, P.EVENT)
+    before = [open_message(row.payload) for row in await backlog(outbox)]
+    await clock.advance(86_400)
+    outbox = await start_outbox()
+    after = [open_message(row.payload) for row in await backlog(outbox)]
+    assert before == after
+    assert after[0].sequence == 1
+
+
+async def test_numbers_go_on_after_restart(start_outbox: StartOutbox, clock):
+    """The sequence continues over restarts, also when everything was delivered."""
+    outbox = await start_outbox()
+    await put(outbox, clock, P.EVENT, P.EVENT)
+    for row in await backlog(outbox):
+        outbox.delivered(row)
+    outbox = await start_outbox()
+    assert outbox.rows == 0
+    await put(outbox, clock, P.EVENT)
+    assert [row.sequence for row in await backlog(outbox)] == [3]
+
+
+async def test_classes_in_order(start_outbox: StartOutbox, clock):
+    """The backlog comes as alarms, receipts, events, telemetry; each oldest first."""
+    outbox = await start_outbox()
+    await put(outbox, clock, P.TELEMETRY, P.EVENT, P.RECEIPT, P.ALARM, P.TELEMETRY, P.ALARM)
+    assert [row.sequence for row in await backlog(outbox)] == [4, 6, 3, 2, 1, 5]
+
+
+async def test_removed_only_when_delivered(start_outbox: StartOutbox, clock):
+    """A message that was taken but not acknowledged comes again after the line broke."""
+    outbox = await start_outbox()
+    outbox.attach(lambda: None)
+    await put(outbox, clock, P.EVENT, P.EVENT)
+    first, second = outbox.take_live(), outbox.take_live()
+    assert first is not None
+    assert second is not None
+    outbox.delivered(first)
+    outbox.detach()
+    await clock.advance(1)
+    assert [row.key for row in await backlog(outbox)] == [second.key]
+
+
+async def test_live_goes_first(start_outbox: StartOutbox, clock):
+    """What is stored while the line is up is offered apart from the backlog, and just once."""
+    outbox = await start_outbox()
+    await put(outbox, clock, P.EVENT)
+    woken: list[int] = []
+    outbox.attach(lambda: woken.append(1))
+    await put(outbox, clock, P.TELEMETRY, P.ALARM)
+    live = [outbox.take_live(), outbox.take_live(), outbox.take_live()]
+    assert [row and row.sequence for row in live] == [3, 2, None]
+    assert woken
+    old = await outbox.fetch_backlog()
+    assert [row.sequence for row in old] == [1]
+
+
+async def test_overflow_of_live_queue_keeps_order(start_outbox: StartOutbox, clock):
+    """More live messages than memory holds come from the disk, in order, none twice."""
+    outbox = await start_outbox()
+    outbox.attach(lambda: None)
+    while outbox.has_backlog:
+        await outbox.fetch_backlog()
+    await put_all(outbox, clock, [message(P.EVENT) for _ in range(2_500)])
+    got = []
+    while (row := outbox.take_live()) is not None:
+        got.append(row.sequence)
+    await put_all(outbox, clock, [message(P.EVENT)])
+    assert outbox.take_live() is None, "must not overtake what is still on the disk"
+    while rows := await outbox.fetch_backlog():
+        got += [row.sequence for row in rows]
+    assert got == list(range(1, 2_502))
+
+
+async def test_full_by_rows_drops_oldest_of_lowest_class(start_outbox: StartOutbox, clock):
+    """When full, the oldest telemetry goes first and one growing gap message admits it."""
+    outbox = await start_outbox(max_rows=100)
+    await put_all(outbox, clock, [message(P.EVENT) for _ in range(40)])
+    await put_all(outbox, clock, [message(P.TELEMETRY) for _ in range(60)])
+    for _ in range(5):
+        await put_all(outbox, clock, [message(P.ALARM) for _ in range(5)])
+    rows = await backlog(outbox)
+    assert outbox.rows == len(rows) == 100
+    (gap,) = gaps(rows)
+    assert (gap.message_class, gap.reason, gap.count) == ("telemetry", "full", 26)
+    assert gap.first_sequence == 41
+    assert gap.last_sequence == 66
+    assert outbox.lost == 26
+    arrive, admitted = covered(rows)
+    assert arrive | admitted == set(range(1, outbox.last_sequence + 1))
+
+
+async def test_full_of_alarms_drops_new_telemetry(start_outbox: StartOutbox, clock):
+    """Telemetry never pushes an alarm out."""
+    outbox = await start_outbox(max_rows=100)
+    await put_all(outbox, clock, [message(P.ALARM) for _ in range(99)])
+    await put(outbox, clock, *[P.TELEMETRY] * 5)
+    rows = await backlog(outbox)
+    assert sum(row.topic.endswith("alarm.raised") for row in rows) == 99
+    assert sum(gap.count or 0 for gap in gaps(rows)) == 5
+
+
+async def test_full_by_bytes_counts_the_log(start_outbox: StartOutbox, clock, tmp_path: Path):
+    """Database, log and index together stay within the bound on disk."""
+    outbox = await start_outbox(max_mib=4)
+    for _ in range(40):
+        await put_all(outbox, clock, [message(P.RECEIPT, 1000) for _ in range(200)])
+    used = sum(path.stat().st_size for path in tmp_path.glob("outbox.db*"))
+    assert used <= 4 * 2**20
+    assert outbox.rows > 1_000
+    arrive, admitted = covered(await backlog(outbox))
+    assert arrive | admitted == set(range(1, outbox.last_sequence + 1))
+
+
+async def test_disk_floor(tmp_path: Path, clock, faults):
+    """With less space than the floor, what is stored does not grow and the loss says why."""
+    free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize // 2**20
+    async with running(tmp_path, clock, faults, disk_floor_mib=0) as outbox:
+        await put_all(outbox, clock, [message(P.TELEMETRY) for _ in range(50)])
+    async with running(tmp_path, clock, faults, disk_floor_mib=free * 2) as outbox:
+        await put_all(outbox, clock, [message(P.ALARM) for _ in range(5)])
+        rows = await backlog(outbox)
+    assert sum(row.topic.endswith("alarm.raised") for row in rows) == 5
+    assert {gap.reason for gap in gaps(rows)} == {"disk_full"}
+
+
+async def test_oversize_is_refused_alone(start_outbox: StartOutbox, clock):
+    """A message too large for the wire fails its own put and leaves no hole in the numbers."""
+    outbox = await start_outbox()
+    large = Receipt(status="succeeded", result={"log": "x" * 70_000})
+    results = await asyncio.gather(
+        outbox.put(message(P.ALARM), clock.stamp()),
+        outbox.put(large, clock.stamp()),
+        outbox.put(message(P.ALARM), clock.stamp()),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [type(None), OversizeError, type(None)]
+    assert [row.sequence for row in await backlog(outbox)] == [1, 2]
+
+
+async def test_watermark_frees_rows(start_outbox: StartOutbox, clock):
+    """With watermarks a PUBACK frees nothing; the centre's word does, for all classes."""
+    outbox = await start_outbox(release="watermark")
+    await put(outbox, clock, P.ALARM, P.EVENT, P.TELEMETRY, P.EVENT)
+    for row in await backlog(outbox):
+        outbox.delivered(row)
+    await clock.advance(1)
+    assert outbox.rows == 4
+    await outbox.release(3)
+    assert [row.sequence for row in await backlog(outbox)] == [4]
+    await outbox.release(10**12)
+    await put(outbox, clock, P.EVENT)
+    assert [row.sequence for row in await backlog(outbox)] == [5], "a wild watermark costs nothing"
+
+
+async def test_watermark_is_ignored_where_puback_frees(start_outbox: StartOutbox, clock):
+    """Without the setting nobody on the broker can make the kiosk forget."""
+    outbox = await start_outbox()
+    await put(outbox, clock, P.ALARM)
+    await outbox.release(1)
+    assert outbox.rows == 1
+
+
+def damage(path: Path) -> None:
+    """Overwrite the middle of a database."""
+    with path.open("r+b") as file:
+        file.seek(0)
+        file.write(os.urandom(path.stat().st_size))
+
+
+async def test_damaged_at_start(tmp_path: Path, clock, faults):
+    """A damaged file is set aside, numbers are not given out twice, the loss is admitted."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put(outbox, clock, P.ALARM, P.EVENT)
+    damage(tmp_path / "outbox.db")
+    async with running(tmp_path, clock, faults) as outbox:
+        assert (tmp_path / "outbox.db.damaged").exists()
+        await clock.settle()
+        assert faults[-1][0] == "outbox.corrupted"
+        (gap,) = gaps(await backlog(outbox))
+        assert gap.reason == "corrupted"
+        assert gap.last_sequence >= 2
+        assert outbox.last_sequence > gap.last_sequence
+
+
+async def test_removed_database(tmp_path: Path, clock, faults):
+    """A database that somebody deleted does not start the numbers again."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put(outbox, clock, P.ALARM, P.EVENT)
+    for path in tmp_path.glob("outbox.db*"):
+        path.unlink()
+    async with running(tmp_path, clock, faults) as outbox:
+        assert gaps(await backlog(outbox))[0].last_sequence >= 2
+
+
+async def test_damaged_while_running(start_outbox: StartOutbox, clock, faults, tmp_path: Path):
+    """Damage found by a write does not lose that write."""
+    outbox = await start_outbox()
+    await put_all(outbox, clock, [message(P.ALARM, 500) for _ in range(400)])
+    other = sqlite3.connect(tmp_path / "outbox.db")
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    size = (tmp_path / "outbox.db").stat().st_size
+    with (tmp_path / "outbox.db").open("r+b") as file:
+        file.seek(100)
+        file.write(os.urandom(size - 100))
+    outbox._disk._store._db.execute("PRAGMA cache_size=0")  # or it would never read the file again
+    await put_all(outbox, clock, [message(P.ALARM, 500) for _ in range(400)])
+    assert ("outbox.corrupted") in [fault for fault, _ in faults]
+    rows = await backlog(outbox)
+    assert sum(row.topic.endswith("alarm.raised") for row in rows) == 400
+    arrive, admitted = covered(rows)
+    assert arrive | admitted == set(range(1, outbox.last_sequence + 1))
+
+
+def fill(path: Path) -> None:
+    """Write until the disk is full."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        while os.write(descriptor, b"x" * 4096):
+            pass
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A small file system of its own; skips where that is not allowed."""
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("mounting a file system is not allowed here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    yield from mounted(tmp_path / "small", "size=2m")
+
+
+@pytest.fixture
+def fixed_disk(tmp_path: Path) -> Iterator[Path]:
+    yield from mounted(tmp_path / "fixed", "ro,size=1m")
+
+
+async def test_full_disk_and_recovery(small_disk: Path, clock, faults):
+    """On a full disk messages are kept in memory; when there is room they move to the disk."""
+    async with running(small_disk, clock, faults, disk_floor_mib=0) as outbox:
+        await put_all(outbox, clock, [message(P.ALARM) for _ in range(10)])
+        filler = small_disk / "filler"
+        fill(filler)
+        for _ in range(10):
+            await put_all(outbox, clock, [message(P.ALARM, 900) for _ in range(50)])
+        assert faults[-1][0] == "outbox.storage"
+        assert outbox.rows == 510
+        filler.unlink()
+        while faults[-1] != ("outbox.storage", None):
+            await clock.advance(5)
+            await asyncio.sleep(0.01)
+        assert outbox.rows == 510
+    async with running(small_disk, clock, faults, disk_floor_mib=0) as outbox:
+        assert [row.sequence for row in await backlog(outbox)] == list(range(1, 511))
+
+
+async def test_read_only_file_system(fixed_disk: Path, clock, faults):
+    """On a read-only file system the agent goes on in memory and says so."""
+    async with running(fixed_disk, clock, faults) as outbox:
+        await put(outbox, clock, P.ALARM, P.TELEMETRY)
+        assert len(await backlog(outbox)) == 2
+        assert faults[0][0] == "outbox.storage"
+
+
+async def test_memory_is_bounded_and_admits(tmp_path: Path, clock, faults):
+    """In memory, too, what does not fit is admitted."""
+    (tmp_path / "state").write_text("a file where a folder should be")
+    async with running(tmp_path / "state", clock, faults) as outbox:
+        for _ in range(5):
+            await put_all(outbox, clock, [message(P.TELEMETRY) for _ in range(500)])
+        rows = await backlog(outbox)
+    assert len(rows) == 2_000
+    assert {gap.reason for gap in gaps(rows)} == {"storage_failed"}
+    arrive, admitted = covered(rows)
+    assert arrive | admitted == set(range(1, outbox.last_sequence + 1))
+
+
+STEP = st.one_of(
+    st.tuples(st.just("put"), st.sampled_from(list(Priority)), st.integers(1, 60)),
+    st.tuples(st.just("restart"), st.just(None), st.just(0)),
+    st.tuples(st.just("deliver"), st.just(None), st.integers(1, 100)),
+    st.tuples(st.just("break"), st.just(None), st.integers(0, 30)),
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=st.lists(STEP, max_size=25))
+def test_every_number_arrives_or_is_admitted(tmp_path_factory, steps):
+    """Whatever is put, delivered, cut and restarted: each number arrives or is in a gap."""
+
+    async def scenario() -> None:
+        folder = tmp_path_factory.mktemp("outbox")
+        clock = ManualClock()
+        received = {}
+        stack = running(folder, clock, [], max_rows=100)
+        outbox = await stack.__aenter__()
+
+        async def take(limit: int, *, acknowledge: bool) -> None:
+            outbox.attach(lambda: None)
+            left = limit
+            while left and outbox.has_backlog:
+                for row in (await outbox.fetch_backlog())[:left]:
+                    received[row.sequence] = row
+                    left -= 1
+                    if acknowledge:
+                        outbox.delivered(row)
+            outbox.detach()
+
+        for what, priority, number in steps:
+            if what == "put":
+                await put_all(
+                    outbox,
+                    clock,
+                    [message(priority) for _ in range(number)] + [message(P.ALARM)],
+                )
+            elif what == "restart":
+                await stack.__aexit__(None, None, None)
+                stack = running(folder, clock, [], max_rows=100)
+                outbox = await stack.__aenter__()
+            else:
+                await take(number, acknowledge=what == "deliver")
+            await clock.advance(0.2)
+        await take(10**6, acknowledge=True)
+        last = outbox.last_sequence
+        await stack.__aexit__(None, None, None)
+        arrive, admitted = covered(list(received.values()))
+        assert arrive | admitted >= set(range(1, last + 1))
+
+    asyncio.run(scenario())
