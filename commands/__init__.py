@@ -1,0 +1,1 @@
+"""What comes in: verify, record, run once, answer."""

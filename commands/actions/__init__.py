@@ -1,0 +1,1 @@
+"""What commands can ask for, one module each."""

@@ -1,0 +1,148 @@
+"""What the ledger keeps, what it forgets, and what it does when its file is damaged."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+
+import pytest
+
+from commands.errors import LedgerError
+from commands.ledger import Ledger
+from commands.ledger_store import Record
+from commands.settings import CommandSettings
+from contract.command import Command
+from contract.receipt import Receipt
+from tests.support.clock import ManualClock
+from tests.support.operators import NOW_S, make_command
+
+DAY_S = 86_400
+
+
+class Book:
+    """A ledger and the shortest ways to write into it."""
+
+    def __init__(self, path, **settings):
+        self.path = path
+        self.clock = ManualClock()
+        self.faults: list = []
+        self.ledger = Ledger(
+            path,
+            settings=CommandSettings(**settings),
+            on_fault=lambda *told: self.faults.append(told),
+        )
+
+    async def add(self, status="succeeded", **fields) -> Command:
+        command = make_command(**fields)
+        stamp = self.clock.stamp()
+        record = Record(command=command, signers=("li",), received=stamp)
+        receipt = Receipt(command_id=command.id, action="ping", status=status)
+        await self.ledger.add(record, receipt, stamp)
+        return command
+
+    async def knows(self, command: Command) -> bool:
+        return await self.ledger.last_step(command.id) is not None
+
+
+@pytest.fixture
+async def book(tmp_path) -> AsyncIterator[Book]:
+    book = Book(tmp_path / "ledger.db", ledger_max_rows=100)
+    yield book
+    await book.ledger.close()
+
+
+async def test_a_command_is_remembered_for_ninety_days(book):
+    """What ended is kept for the retention and forgotten after it, and may then not come back."""
+    old = await book.add()
+    await book.clock.advance(90 * DAY_S)
+    await book.add()
+    assert await book.knows(old)
+    assert await book.ledger.floor() == 0
+    await book.clock.advance(1)
+    await book.add()
+    assert not await book.knows(old)
+    assert await book.ledger.floor() == old.exp
+
+
+async def test_with_a_wrong_clock_nothing_is_old(book):
+    """A clock that jumps ahead unsynced does not make the ledger forget."""
+    old = await book.add()
+    book.clock.quality = "unsynced"
+    await book.clock.advance(900 * DAY_S)
+    await book.add()
+    assert await book.knows(old)
+
+
+async def test_rows_are_bounded_and_what_waits_stays(book):
+    """Beyond the bound, what expires first is forgotten; a command that waits never is."""
+    waiting = await book.add("accepted", exp=NOW_S + 1)
+    commands = [await book.add(exp=NOW_S + 100 + number) for number in range(110)]
+    known = [await book.knows(command) for command in commands]
+    assert known == [False] * 11 + [True] * 99
+    assert await book.knows(waiting)
+    assert await book.ledger.floor() == commands[10].exp
+
+
+async def test_bytes_are_bounded(tmp_path):
+    """Large arguments do not make the file grow beyond its bound."""
+    book = Book(tmp_path / "ledger.db", ledger_max_mib=1)
+    for _ in range(60):
+        await book.add(args={"text": "x" * 60_000})
+    await book.ledger.close()
+    assert book.path.stat().st_size < 1.3 * 2**20
+
+
+async def test_the_file_is_private(book):
+    """Nobody but the agent reads who ordered what."""
+    await book.add()
+    assert book.path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_command_ends_once(book):
+    """A second terminal receipt is impossible, whatever asks for it."""
+    command = await book.add("succeeded")
+    with pytest.raises(LedgerError, match="UNIQUE"):
+        await book.ledger.append(
+            Receipt(command_id=command.id, status="failed"), book.clock.stamp()
+        )
+    step = await book.ledger.last_step(command.id)
+    assert step.receipt.status == "succeeded"
+
+
+@pytest.mark.parametrize("damage", ["head", "middle"])
+async def test_a_damaged_file_is_set_aside(tmp_path, damage):
+    """The damaged file is kept beside a new one, and the fault names both."""
+    first = Book(tmp_path / "ledger.db")
+    for _ in range(50):
+        await first.add(args={"text": "x" * 500})
+    await first.ledger.close()
+    content = bytearray(first.path.read_bytes())
+    start = 0 if damage == "head" else 8192
+    content[start : start + 8192] = b"\xa5" * 8192
+    first.path.write_bytes(content)
+
+    book = Book(tmp_path / "ledger.db")
+    command = await book.add()
+    assert await book.knows(command)
+    await book.ledger.close()
+    assert (tmp_path / "ledger.db.corrupt-1").read_bytes() == content
+    [(fault, text)] = book.faults
+    assert fault == "ledger.corrupted"
+    assert "ledger.db.corrupt-1" in text
+
+
+async def test_damage_while_running_is_survived(book):
+    """Damage found in the middle of the work fails that one call; the next has a new ledger."""
+    for _ in range(50):
+        await book.add(args={"text": "x" * 500})
+    with sqlite3.connect(book.path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    content = book.path.read_bytes()
+    book.path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+    with sqlite3.connect(book.path) as db:
+        db.execute("PRAGMA user_version = 1")  # another writer: the page cache is read anew
+    db.close()
+    with pytest.raises(LedgerError, match="malformed"):
+        await book.add()
+    command = await book.add()
+    assert await book.knows(command)
+    assert len(book.faults) == 1
