@@ -3,7 +3,7 @@
 LinkError                     there is no line to the broker, or not any more
 ├── UnreachableError          no connection: unknown name, refused, no answer in time
 ├── LineLostError             it stood and broke: cut, silent, ended by the broker
-├── TlsError                  certificates do not fit, ours or the broker's
+├── TlsError                  the broker's certificate is not trusted, or our files are unusable
 ├── NotAuthorisedError        user name, password, client certificate or a right is missing
 ├── SessionTakenError         another client connected with the same client id
 ├── ServerBusyError           the broker is overloaded, shutting down or out of quota
@@ -39,13 +39,13 @@ class LineLostError(LinkError):
 
 
 class TlsError(LinkError):
-    """A certificate is missing, unreadable, or not trusted by the other side."""
+    """The broker's certificate is not trusted, our files are unusable, or there is no TLS."""
 
     retryable = False
 
 
 class NotAuthorisedError(LinkError):
-    """The broker does not let this client in, or not there."""
+    """The broker does not let this client in, or not there: password, certificate, right."""
 
     retryable = False
 
