@@ -143,7 +143,7 @@ class AlarmBoard:
             holds=holds,
             severity=rule.severity,
             text=rule.text.format(value=value, threshold=rule.raise_at, subject=subject),
-            value=value,
+            value=float(value),
             threshold=rule.raise_at,
         )
 
