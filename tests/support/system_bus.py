@@ -3,9 +3,10 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dbus_fast import Message, MessageType, Variant
@@ -49,23 +50,29 @@ class PrivateBus:
             assert process.poll() is None, "dbusmock ended"
 
     async def add_object(
-        self,
-        service: str,
-        manager: str,
-        path: str,
-        interface: str,
-        properties: Mapping[str, Variant],
+        self, service: str, manager: str, path: str, interface: str, properties: dict[str, Variant]
     ) -> None:
         """Add an object to a mocked service."""
+        await self._tell(
+            service, manager, "AddObject", "ssa{sv}a(ssss)", [path, interface, properties, []]
+        )
+
+    async def add_method(self, service: str, path: str, name: str, code: str) -> None:
+        """Add a method without arguments, written in Python, to the service's main interface."""
+        await self._tell(service, path, "AddMethod", "sssss", [service, name, "", "", code])
+
+    async def _tell(
+        self, service: str, path: str, member: str, signature: str, body: list[Any]
+    ) -> None:
         bus = await MessageBus(self.address).connect()
         reply = await bus.call(
             Message(
                 destination=service,
-                path=manager,
+                path=path,
                 interface="org.freedesktop.DBus.Mock",
-                member="AddObject",
-                signature="ssa{sv}a(ssss)",
-                body=[path, interface, dict(properties), []],
+                member=member,
+                signature=signature,
+                body=body,
             )
         )
         bus.disconnect()
