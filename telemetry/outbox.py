@@ -279,6 +279,12 @@ class Outbox:
             if len(self._delivered) >= _BATCH:
                 self._urgent.set()
 
+    def put_back(self, row: Row) -> None:
+        """A message was not taken: offer it again with the backlog."""
+        self._held.discard(row.key)
+        self._more.add(row.priority)
+        self._after[row.priority] = min(self._after[row.priority], row.sequence - 1)
+
     async def drop_oversize(self, row: Row) -> None:
         """Give up a message that the broker says it will never take, and admit the loss."""
         await self._in_thread(partial(self._disk.drop, row, self._clock.stamp()))

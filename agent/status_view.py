@@ -1,0 +1,50 @@
+"""The running agent's status for a person at the kiosk."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def render(status: dict[str, Any], console: Console | None = None) -> None:
+    """Print the answer of the local socket."""
+    console = console or Console()
+    link, outbox = status["link"], status["outbox"]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("kiosk", f"{status['kiosk']}  (agent {status['version']})")
+    table.add_row("alive", _good(status["alive"], "yes", "NO"))
+    line = Text.assemble(_good(link["state"] == "online", link["state"], link["state"]))
+    line.append(f"  {link['broker']}, session {link['session']}, {link['reconnects']} reconnects")
+    table.add_row("link", line)
+    if link["last_error"]:
+        table.add_row("", f"last: {link['last_error']}")
+    table.add_row(
+        "outbox",
+        f"{outbox['rows']} waiting ({outbox['bytes']} bytes), oldest {outbox['oldest_s']} s, "
+        f"{outbox['lost']} lost, last number {outbox['last_sequence']}",
+    )
+    table.add_row("operators", status["operators"])
+    for camera in status["cameras"]:
+        text = Text.assemble(_good(camera["state"] == "online", camera["state"], camera["state"]))
+        text.append(f"  {camera['frames_per_s']:.1f} frames/s, {camera['restarts']} restarts")
+        if camera["conditions"]:
+            text.append("  " + ", ".join(camera["conditions"]), style="red")
+        table.add_row(f"camera {camera['name']}", text)
+    for alarm in status["alarms"]:
+        table.add_row("alarm", Text(f"{alarm['severity']}: {alarm['code']}", style="red"))
+    for task, count in status["task_restarts"].items():
+        table.add_row("task", f"{task}: {count} restarts, {status['task_errors'].get(task, '')}")
+    if health := status["health"]:
+        table.add_row(
+            "machine",
+            f"CPU {health['cpu_percent']:.0f} %, memory {health['memory_used_percent']:.0f} %, "
+            f"disk {health['disk_used_percent']:.0f} %",
+        )
+    console.print(table)
+
+
+def _good(good: bool, yes: str, no: str) -> tuple[str, str]:  # noqa: FBT001
+    return (yes, "green") if good else (no, "bold red")

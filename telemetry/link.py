@@ -1,0 +1,315 @@
+"""The line to the broker: a state machine that keeps one connection after the other alive."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import structlog
+
+from contract import Clock, Topics, seal
+from contract.message import CONTENT_TYPE
+from contract.state import Service, State
+from telemetry.backoff import Backoff
+from telemetry.outbox import Outbox
+from telemetry.sender import OnDenied, Sender
+from telemetry.settings import LinkSettings, OutboxSettings
+from telemetry.transport import (
+    Connection,
+    ConnectOptions,
+    Incoming,
+    LinkError,
+    NotAuthorisedError,
+    RetainHandling,
+    TlsOptions,
+    Transport,
+    Will,
+)
+
+STABLE_S = 30.0
+"""A connection that lived this long was a good one: the next pause starts small again."""
+_GOODBYE_S = 2.0
+
+log = structlog.get_logger()
+
+
+class LinkState(StrEnum):
+    """Where the link is in its life."""
+
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What to do with the messages of a topic below the kiosk's own."""
+
+    topic: str
+    handle: Callable[[Incoming], Awaitable[None]]
+    """The message is acknowledged when this returns; where it raises, the broker sends again."""
+    retain_handling: RetainHandling = RetainHandling.SEND
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What the kiosk says of itself on every connect."""
+
+    agent_version: str
+    started: datetime
+    capabilities: tuple[str, ...]
+    services: tuple[Service, ...]
+    config_version: int | None = None
+
+
+class Link:
+    """Connects, subscribes, says who it is, sends the outbox, and does so again for ever.
+
+    Args:
+        transport: makes connections.
+        outbox: what there is to send.
+        topics: the kiosk's topics.
+        settings: the broker and the pauses.
+        outbox_settings: window and rate.
+        clock: the time of pauses and stamps.
+        birth: tells what to say on ``up/state``.
+        subscriptions: what to listen to.
+        on_change: called on the loop when the state changed; ``error`` says why it ended.
+        on_denied: told of messages that the broker would not take.
+        jitter: gives a number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        outbox: Outbox,
+        topics: Topics,
+        settings: LinkSettings,
+        outbox_settings: OutboxSettings,
+        clock: Clock,
+        birth: Callable[[], Birth],
+        subscriptions: tuple[Subscription, ...] = (),
+        on_change: Callable[[LinkState, LinkError | None], None] = lambda *_: None,
+        on_denied: OnDenied = lambda *_: None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._transport = transport
+        self._outbox = outbox
+        self._topics = topics
+        self._settings = settings
+        self._outbox_settings = outbox_settings
+        self._clock = clock
+        self._birth = birth
+        self._handlers: Mapping[str, Subscription] = {s.topic: s for s in subscriptions}
+        self._on_change = on_change
+        self._on_denied = on_denied
+        self._backoff = Backoff(settings.reconnect_min_s, settings.reconnect_max_s, jitter)
+        self._connection: Connection | None = None
+        self.state = LinkState.WAITING
+        self.session = 0
+        self.connects = 0
+        """Connections made since the start."""
+        self.last_error: LinkError | None = None
+
+    @property
+    def reconnects(self) -> int:
+        """Connections after the first."""
+        return max(0, self.connects - 1)
+
+    async def run(self) -> None:
+        """Hold the line until cancelled; then say ``stopping`` and leave in order."""
+        try:
+            while True:
+                began = self._clock.monotonic()
+                error = await self._session()
+                if self._clock.monotonic() - began >= STABLE_S:
+                    self._backoff.reset()
+                pause = self._backoff.next_s() if error.retryable else self._backoff.slow_s()
+                self._change(LinkState.WAITING, error)
+                log.warning("link down", reason=str(error), retry_in_s=round(pause, 1))
+                await self._clock.sleep(pause)
+        finally:
+            self._change(LinkState.STOPPED, None)
+
+    async def announce(self) -> None:
+        """Say the birth message again: a service or capability changed."""
+        if self._connection is not None and self.state is LinkState.ONLINE:
+            try:
+                await self._say(self._connection, "online")
+            except LinkError:
+                return
+
+    # -- one connection --------------------------------------------------------------------
+
+    async def _session(self) -> LinkError:
+        """Live through one connection; returns why it ended."""
+        self._change(LinkState.CONNECTING, None)
+        self.session = await self._outbox.next_session()
+        try:
+            connection = await self._transport.connect(await self._options())
+        except LinkError as error:
+            return error
+        self._connection = connection
+        try:
+            return await self._hold(connection)
+        except asyncio.CancelledError:
+            await self._leave(connection)
+            raise
+        finally:
+            self._connection = None
+            await connection.disconnect()
+
+    async def _hold(self, connection: Connection) -> LinkError:
+        sender = Sender(
+            outbox=self._outbox,
+            connection=connection,
+            settings=self._outbox_settings,
+            clock=self._clock,
+            on_denied=self._on_denied,
+        )
+        ended = asyncio.create_task(connection.wait_closed(), name="link-ended")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                work = [
+                    tasks.create_task(self._listen(connection), name="link-listen"),
+                    tasks.create_task(self._greet(connection, sender), name="link-send"),
+                ]
+                error = await ended
+                for task in work:
+                    task.cancel()
+        except* LinkError as group:
+            first = group.exceptions[0]
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            error = first if isinstance(first, LinkError) else LinkError(str(first))
+        finally:
+            ended.cancel()
+        return error
+
+    async def _greet(self, connection: Connection, sender: Sender) -> None:
+        """Subscribe, say hello, then send."""
+        for subscription in self._handlers.values():
+            await connection.subscribe(
+                subscription.topic, retain_handling=subscription.retain_handling
+            )
+        await self._say(connection, "online")
+        self.connects += 1
+        self._change(LinkState.ONLINE, None)
+        log.info(
+            "link up",
+            broker=f"{self._settings.host}:{self._settings.port}",
+            session=self.session,
+            session_present=connection.session_present,
+        )
+        await sender.run()
+
+    async def _listen(self, connection: Connection) -> None:
+        while True:
+            message = await connection.next_message()
+            subscription = self._handlers.get(message.topic)
+            if subscription is not None:
+                try:
+                    await subscription.handle(message)
+                except Exception:
+                    # Not acknowledged: the broker sends it again on the next connection.
+                    log.exception("message not handled", topic=message.topic)
+                    continue
+            connection.acknowledge(message)
+
+    async def _leave(self, connection: Connection) -> None:
+        try:
+            await asyncio.wait_for(self._say(connection, "stopping"), _GOODBYE_S)
+        except (LinkError, TimeoutError):
+            return
+
+    async def _say(self, connection: Connection, state: str) -> None:
+        """Publish our state and wait until the broker has it."""
+        answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def answer(reason: int) -> None:
+            if not answered.done():
+                answered.set_result(reason)
+
+        connection.publish(
+            self._topics.state,
+            self._state_payload(state),
+            on_ack=answer,
+            retain=True,
+            content_type=CONTENT_TYPE,
+        )
+        closed = asyncio.ensure_future(connection.wait_closed())
+        try:
+            await asyncio.wait((answered, closed), return_when=asyncio.FIRST_COMPLETED)
+            if not answered.done():
+                raise closed.result()
+        finally:
+            closed.cancel()
+        if answered.result() >= 0x80:
+            msg = (
+                f"the broker does not let this kiosk write {self._topics.state} "
+                f"(reason 0x{answered.result():02x}); check its rights"
+            )
+            raise NotAuthorisedError(msg)
+
+    def _state_payload(self, state: str) -> bytes:
+        birth = self._birth()
+        said = {
+            "state": state,
+            "session": self.session,
+            "last_sequence": self._outbox.last_sequence,
+            "agent_version": birth.agent_version,
+        }
+        if state == "online":
+            said |= {
+                "started": birth.started,
+                "config_version": birth.config_version,
+                "capabilities": birth.capabilities,
+                "services": birth.services,
+            }
+        data = State.model_validate(said)
+        stamp = self._clock.stamp()
+        return seal(data, kiosk=self._topics.kiosk, stamp=stamp, sequence=None).payload
+
+    async def _options(self) -> ConnectOptions:
+        settings = self._settings
+        password = None
+        if settings.password_file is not None:
+            try:
+                password = await asyncio.to_thread(_read_secret, settings.password_file)
+            except OSError as error:
+                log.error("password file cannot be read", error=str(error))  # noqa: TRY400
+        tls = settings.tls
+        return ConnectOptions(
+            host=settings.host,
+            port=settings.port,
+            client_id=self._topics.kiosk,
+            username=settings.username or (self._topics.kiosk if password else None),
+            password=password,
+            keepalive_s=settings.keepalive_s,
+            session_expiry_s=settings.session_expiry_s,
+            will=Will(
+                topic=self._topics.state,
+                payload=self._state_payload("offline"),
+                delay_s=settings.will_delay_s,
+            ),
+            tls=TlsOptions(tls.ca, tls.certificate, tls.key) if tls else None,
+            websocket_path=settings.websocket_path,
+            connect_timeout_s=settings.connect_timeout_s,
+        )
+
+    def _change(self, state: LinkState, error: LinkError | None) -> None:
+        self.state = state
+        if error is not None:
+            self.last_error = error
+        self._on_change(state, error)
+
+
+def _read_secret(path: Path) -> str:
+    """The first line of a small file."""
+    with path.open(encoding="utf-8") as file:
+        return file.readline(4096).rstrip("\r\n")
