@@ -1,0 +1,289 @@
+"""The capture process of one camera: ``python -m vision.capture``, started by the agent.
+
+Standard input gives one line, the order; its end means: stop. Reports go to standard output.
+One thread reads frames, so that the newest is always at hand; another analyses a few of them;
+the main one sends a beat each second. A reader that hangs in a driver hurts nobody else.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import BinaryIO, Literal
+
+# FFmpeg speaks plain TCP to cameras: UDP loses packets, and with them pictures.
+os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import cv2
+import numpy as np
+from pydantic import BaseModel
+
+from vision.analysis import Analysis
+from vision.frames import Frame, FrameWriter
+from vision.report import Beat, Failed, Learned, LossReason, Opened, Report
+from vision.settings import CameraSettings
+from vision.source import device_path, redact
+
+_BEAT_S = 1.0
+_TELL_SCENE_S = 300.0
+_EXIT_S = 1.0
+_PR_SET_PDEATHSIG = 1
+_FALLBACK_FPS = 25.0
+_LATE_S = 1.0
+
+
+class Order(BaseModel):
+    """What the agent asks for. The source stands apart: settings show it redacted only."""
+
+    source: str
+    settings: CameraSettings
+    scene: str = ""
+    frames_fd: int
+
+
+class CaptureError(Exception):
+    """The source gives no frames; ``reason`` is told to the agent."""
+
+    def __init__(self, reason: LossReason, text: str):
+        super().__init__(text)
+        self.reason: LossReason = reason
+
+
+class Reporter:
+    """Writes reports, one JSON line each; safe from every thread."""
+
+    def __init__(self, out: BinaryIO):
+        self._out = out
+        self._lock = threading.Lock()
+
+    def send(self, report: Report) -> None:
+        """Write one report."""
+        line = report.model_dump_json(exclude_none=True).encode() + b"\n"
+        with self._lock:
+            self._out.write(line)
+            self._out.flush()
+
+
+class Grabber:
+    """Reads a source at its own rate and puts a steady few of its frames into shared memory."""
+
+    def __init__(self, order: Order, deliver: Callable[[Frame, float], None]):
+        self._order = order
+        self._kind = order.settings.kind
+        self._deliver = deliver
+        self._writer = FrameWriter(order.frames_fd)
+        self.frames = 0
+        self.decode_errors = 0
+        self.last_s = 0.0
+        self.size = (0, 0)
+        self.stopping = False
+
+    def run(self) -> None:
+        """Read until told to stop.
+
+        Raises:
+            CaptureError: it cannot be opened, or gives no more frames.
+        """
+        capture = self._open()
+        try:
+            while not self.stopping:
+                self._play(capture)
+                if not self.stopping:
+                    capture = self._again(capture)
+        finally:
+            capture.release()
+
+    def _open(self) -> cv2.VideoCapture:
+        source, settings = self._order.source, self._order.settings
+        if self._kind == "device":
+            capture = cv2.VideoCapture(str(device_path(source)), cv2.CAP_V4L2)
+        else:
+            options = [cv2.CAP_PROP_N_THREADS, 1]
+            if self._kind == "stream":
+                open_ms, read_ms = int(settings.open_timeout_s * 1e3), int(settings.hang_s * 1e3)
+                options += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, open_ms]
+                options += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, read_ms]
+            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, options)
+        if not capture.isOpened():
+            raise CaptureError("open_failed", f"{redact(source)} cannot be opened")
+        return capture
+
+    def _again(self, capture: cv2.VideoCapture) -> cv2.VideoCapture:
+        """Start over at the end of a file."""
+        if self._kind != "file" or not self._order.settings.loop or not self.frames:
+            raise CaptureError("ended", f"{redact(self._order.source)} gives no more frames")
+        capture.release()
+        return self._open()
+
+    def _play(self, capture: cv2.VideoCapture) -> None:
+        """Read to the end: a file at its own pace, anything else as it comes."""
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        step = 1 / (fps if 0 < fps <= 240 else _FALLBACK_FPS) if self._kind == "file" else 0.0
+        period = 1 / self._order.settings.frames_per_s
+        due = wanted = time.monotonic()
+        while not self.stopping and capture.grab():
+            now = time.monotonic()
+            self.frames += 1
+            self.last_s = now
+            if now >= wanted:
+                wanted = max(wanted + period, now)
+                self._share(capture, now)
+            if step:
+                due = max(due + step, now - _LATE_S)
+                time.sleep(max(0.0, due - time.monotonic()))
+
+    def _share(self, capture: cv2.VideoCapture, now: float) -> None:
+        height, width = self.size
+        if not height:
+            height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+            width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+        slot = self._writer.slot(height, width)
+        ok, picture = capture.retrieve(slot)
+        if not ok or picture is None:
+            self.decode_errors += 1
+            return
+        if picture is not slot:  # the stream changed its size, or is grey
+            picture = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+            slot = self._writer.slot(*picture.shape)
+            np.copyto(slot, picture)
+        self._writer.commit()
+        self.size = slot.shape[0], slot.shape[1]
+        self._deliver(slot, now)
+
+
+class Mailbox:
+    """Holds the newest frame for the analysis; an older one that nobody took is dropped."""
+
+    def __init__(self) -> None:
+        self._filled = threading.Condition()
+        self._newest: tuple[Frame, float] | None = None
+        self.dropped = 0
+
+    def put(self, frame: Frame, now: float) -> None:
+        """Leave a frame."""
+        with self._filled:
+            self.dropped += self._newest is not None
+            self._newest = frame, now
+            self._filled.notify()
+
+    def take(self) -> tuple[Frame, float]:
+        """Wait for a frame."""
+        with self._filled:
+            while self._newest is None:
+                self._filled.wait()
+            newest, self._newest = self._newest, None
+            return newest
+
+
+class CaptureProcess:
+    """The threads of one capture process and what ends them."""
+
+    def __init__(self, order: Order, reporter: Reporter):
+        self._order = order
+        self._reporter = reporter
+        self._mailbox = Mailbox()
+        self._grabber = Grabber(order, self._mailbox.put)
+        self._over = threading.Event()
+        self._failure: Failed | None = None
+
+    def run(self, stdin: BinaryIO) -> int:
+        """Work until the source fails or the agent has enough; returns the exit status."""
+        self._start(self._grabber.run)
+        self._start(self._analyse)
+        self._start(lambda: self._await_end(stdin))
+        frames, since = 0, time.monotonic()
+        while not self._over.wait(_BEAT_S):
+            now = time.monotonic()
+            if self._grabber.frames:
+                self._beat((self._grabber.frames - frames) / (now - since), now)
+            frames, since = self._grabber.frames, now
+        if self._failure:
+            self._reporter.send(self._failure)
+        return 1 if self._failure else 0
+
+    def _start(self, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except CaptureError as error:
+                self._failure = Failed(reason=error.reason, text=str(error)[:1024])
+            except Exception as error:  # noqa: BLE001 - told to the agent, which restarts us
+                text = redact(f"{type(error).__name__}: {error}")
+                self._failure = Failed(reason="crashed", text=text[:1024])
+            self._over.set()
+
+        threading.Thread(target=guarded, daemon=True).start()
+
+    def _await_end(self, stdin: BinaryIO) -> None:
+        while stdin.read(1):
+            pass
+        self._grabber.stopping = True
+        # A driver that hangs must not keep a process that nobody wants.
+        threading.Timer(_EXIT_S, lambda: os._exit(0)).start()
+
+    def _beat(self, frames_per_s: float, now: float) -> None:
+        grabber = self._grabber
+        self._reporter.send(
+            Beat(
+                frames=grabber.frames,
+                frames_per_s=round(frames_per_s, 2),
+                frame_age_s=round(now - grabber.last_s, 3),
+                decode_errors=grabber.decode_errors,
+                dropped=self._mailbox.dropped,
+                rss_bytes=_rss_bytes(),
+            )
+        )
+
+    def _analyse(self) -> None:
+        settings = self._order.settings
+        analysis = Analysis(settings, scene=self._order.scene)
+        told: Literal[False] | float = False
+        opened = False
+        while True:
+            frame, now = self._mailbox.take()
+            if not opened:
+                opened = True
+                height, width = frame.shape[:2]
+                self._reporter.send(Opened(width_px=width, height_px=height))
+            for finding in analysis.update(frame, now):
+                self._reporter.send(finding)
+            if told is False or now - told >= _TELL_SCENE_S:
+                scene = analysis.scene()
+                if scene:
+                    told = now
+                    self._reporter.send(Learned(scene=scene))
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - each second
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, even while it is stopped."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def main() -> int:
+    """Read the order and work; the exit status says whether the source failed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is the agent's business
+    _die_with(int(sys.argv[1]))
+    cv2.setNumThreads(1)
+    # Reports have the pipe to themselves: a library that prints must not get between them.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    stdin = sys.stdin.buffer
+    order = Order.model_validate_json(stdin.readline())
+    status = CaptureProcess(order, Reporter(out)).run(stdin)
+    out.flush()
+    os._exit(status)  # threads in FFmpeg or a driver are not waited for
+
+
+if __name__ == "__main__":
+    sys.exit(main())
