@@ -10,15 +10,17 @@ class ProcessProbe:
     """Memory, CPU and open files of this process."""
 
     def __init__(self) -> None:
-        self._process = psutil.Process()
+        self._process: psutil.Process | None = None
 
     def read(self) -> Values:
         """Read /proc/self."""
-        with self._process.oneshot():
+        # Not in the constructor: psutil reads files even there.
+        process = self._process = self._process or psutil.Process()
+        with process.oneshot():
             return {
-                "agent_rss_bytes": self._process.memory_info().rss,
-                "agent_cpu_percent": self._process.cpu_percent(),
-                "agent_open_files": self._process.num_fds(),
+                "agent_rss_bytes": process.memory_info().rss,
+                "agent_cpu_percent": process.cpu_percent(),
+                "agent_open_files": process.num_fds(),
             }
 
 

@@ -1,7 +1,10 @@
 import asyncio
+import ctypes
+import errno
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +79,46 @@ def test_the_kernel_answers():
         assert 0 <= status.error_ms < 16_000
     else:
         assert status == UNKNOWN
+
+
+PLL, UNSYNC, NANO = 0x0001, 0x0040, 0x2000
+
+
+@pytest.mark.parametrize(
+    ("maxerror_us", "status", "offset", "expected"),
+    [
+        (20_000, PLL | NANO, 1_500_000, TimeStatus("synced", 1.5, 20.0)),
+        (20_000, PLL, -1_500, TimeStatus("synced", -1.5, 20.0)),
+        (20_000, NANO, 0, TimeStatus("synced", None, 20.0)),
+        (15_999_000, PLL | UNSYNC, 0, TimeStatus("synced", 0.0, 15_999.0)),
+        (16_000_000, PLL | UNSYNC, 0, UNKNOWN),
+    ],
+)
+def test_the_kernels_bound_decides(monkeypatch, maxerror_us, status, offset, expected):
+    """Synced is a clock whose error has a bound, whatever STA_UNSYNC says; the offset is told
+    only where the kernel's own loop steers the clock.
+    """
+
+    def adjtimex(pointer):
+        timex = pointer._obj  # the struct behind ctypes.byref
+        assert timex.modes == 0
+        timex.maxerror, timex.status, timex.offset = maxerror_us, status, offset
+        return 5
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(adjtimex=adjtimex))
+    assert kernel_status() == expected
+
+
+def test_a_kernel_that_refuses_says_why(monkeypatch):
+    """Under a system call filter the error of the call is passed on."""
+
+    def adjtimex(pointer):
+        ctypes.set_errno(errno.EPERM)
+        return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(adjtimex=adjtimex))
+    with pytest.raises(PermissionError):
+        kernel_status()
 
 
 async def test_without_a_bus_the_kernel_is_enough():
