@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -184,7 +184,7 @@ class RuleSettings(Section):
     """Changes to one built-in rule; what is left out stays as it is."""
 
     enabled: bool = True
-    severity: Literal["critical", "major", "minor", "warning"] | None = None
+    severity: Severity | None = None
     raise_at: float | None = None
     clear_at: float | None = None
     raise_after_s: NonNegative | None = None
