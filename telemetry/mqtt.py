@@ -28,6 +28,7 @@ from telemetry.transport import (
     ClosedError,
     Connection,
     ConnectOptions,
+    HungUpError,
     Incoming,
     LineLostError,
     LinkError,
@@ -267,7 +268,9 @@ class MqttConnection:
             )
         if code == _KEEPALIVE_TIMEOUT:
             return LineLostError(f"nothing heard from {self._where} within the keep-alive time")
-        return LineLostError(f"the connection to {self._where} broke: {self._line.error or 'end'}")
+        if self._line.error is None:
+            return HungUpError(f"the broker {self._where} closed the connection without a reason")
+        return LineLostError(f"the connection to {self._where} broke: {self._line.error}")
 
     def _on_publish(
         self, _client: Any, _data: Any, packet_id: int, code: ReasonCode, _props: Any

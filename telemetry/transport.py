@@ -2,7 +2,8 @@
 
 LinkError                     there is no line to the broker, or not any more
 ├── UnreachableError          no connection: unknown name, refused, no answer in time
-├── LineLostError             it stood and broke: cut, silent, ended by the broker
+├── LineLostError             it stood and broke: cut, reset, silent
+│   └── HungUpError           the broker closed it and did not say why
 ├── TlsError                  the broker's certificate is not trusted, or our files are unusable
 ├── NotAuthorisedError        user name, password, client certificate or a right is missing
 ├── SessionTakenError         another client connected with the same client id
@@ -36,6 +37,14 @@ class UnreachableError(LinkError):
 
 class LineLostError(LinkError):
     """The connection stood and broke."""
+
+
+class HungUpError(LineLostError):
+    """The broker closed the line and did not say why.
+
+    A restart ends like this, and with Mosquitto 2.0 and rumqttd so does a line whose client id
+    another client uses: they do not send the reason code that makes a SessionTakenError.
+    """
 
 
 class TlsError(LinkError):

@@ -1,0 +1,230 @@
+"""Real brokers for tests, each on a free port of 127.0.0.1."""
+
+import datetime as dt
+import ipaddress
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from agent.broker import HOST, free_port
+
+_START_S = 10.0
+_SEARCH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+
+
+def find_mosquitto() -> str:
+    """Return its path, or skip the test."""
+    found = shutil.which("mosquitto", path=_SEARCH)
+    if found is None:
+        pytest.skip("Mosquitto is not installed (Debian: apt-get install mosquitto)")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """PEM files of a CA, a server at 127.0.0.1, a client, and a CA that signed neither."""
+
+    ca: Path
+    server: Path
+    server_key: Path
+    client: Path
+    client_key: Path
+    other_ca: Path
+
+
+class Mosquitto:
+    """The reference broker; ``password``: of user ``kiosk``, without it anybody may connect."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        password: str | None = None,
+        acl: str | None = None,
+        tls: Certificates | None = None,
+        client_certificate: bool = False,
+        websockets: bool = False,
+        persistence: bool = False,
+        max_packet_size: int | None = None,
+    ) -> None:
+        self.host = HOST
+        self.port = free_port()
+        self._program = find_mosquitto()
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        lines = [
+            "per_listener_settings false",
+            "set_tcp_nodelay true",
+            "max_inflight_messages 1000",
+            f"allow_anonymous {'false' if password else 'true'}",
+            f"persistence {'true' if persistence else 'false'}",
+            f"persistence_location {folder}/",
+            "autosave_on_changes true",
+            "autosave_interval 1",
+        ]
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it changes to a user who cannot read our files
+        if max_packet_size is not None:
+            lines.append(f"max_packet_size {max_packet_size}")
+        if password is not None:
+            lines.append(f"password_file {self._passwords(password)}")
+        if acl is not None:
+            lines.append(f"acl_file {_private(folder / 'acl', acl)}")
+        lines.append(f"listener {self.port} {HOST}")
+        if websockets:
+            # Without the domain it ignores the address that it is to bind to.
+            lines += ["protocol websockets", "socket_domain ipv4"]
+        if tls is not None:
+            lines += [f"cafile {tls.ca}", f"certfile {tls.server}", f"keyfile {tls.server_key}"]
+            lines.append(f"require_certificate {'true' if client_certificate else 'false'}")
+        _private(folder / "mosquitto.conf", "\n".join(lines) + "\n")
+
+    def start(self) -> Self:
+        """Return when it takes connections (blocks)."""
+        log = Path(self._folder, "mosquitto.log")
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [self._program, "-c", str(self._folder / "mosquitto.conf")],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection((self.host, self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return self
+        self.kill()
+        message = f"Mosquitto does not come up:\n{log.read_text()}"
+        raise RuntimeError(message)
+
+    def stop(self) -> None:
+        """End it in order: what is persistent is written."""
+        self._end(lambda process: process.terminate())
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self._end(lambda process: process.kill())
+
+    def _end(self, how) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            how(process)
+            process.wait(timeout=10)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def _passwords(self, password: str) -> Path:
+        path = self._folder / "passwords"
+        program = shutil.which("mosquitto_passwd", path=_SEARCH)
+        assert program is not None
+        subprocess.run([program, "-b", "-c", str(path), "kiosk", password], check=True)
+        return path
+
+
+def _private(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Make them anew, valid for a day."""
+    ca_key, other_key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
+    ca = _certificate("Test CA", ca_key, "Test CA", ca_key, is_ca=True)
+    server_key = ec.generate_private_key(ec.SECP256R1())
+    client_key = ec.generate_private_key(ec.SECP256R1())
+    return Certificates(
+        ca=_pem(folder / "ca.pem", ca),
+        server=_pem(folder / "server.pem", _certificate("broker", server_key, "Test CA", ca_key)),
+        server_key=_pem(folder / "server.key", server_key),
+        client=_pem(folder / "client.pem", _certificate("kiosk", client_key, "Test CA", ca_key)),
+        client_key=_pem(folder / "client.key", client_key),
+        other_ca=_pem(
+            folder / "other.pem",
+            _certificate("Other CA", other_key, "Other CA", other_key, is_ca=True),
+        ),
+    )
+
+
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    is_ca: bool = False,
+) -> x509.Certificate:
+    now = dt.datetime.now(dt.UTC)
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))]
+    )
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(names, critical=False)
+        .add_extension(identifier, critical=False)
+        .add_extension(authority, critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def _pem(path: Path, what: x509.Certificate | ec.EllipticCurvePrivateKey) -> Path:
+    if isinstance(what, x509.Certificate):
+        path.write_bytes(what.public_bytes(serialization.Encoding.PEM))
+    else:
+        path.write_bytes(
+            what.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+    path.chmod(0o600)
+    return path
