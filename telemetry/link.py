@@ -15,12 +15,13 @@ from contract.message import CONTENT_TYPE
 from contract.state import Service, State
 from telemetry.backoff import Backoff
 from telemetry.outbox import Outbox
-from telemetry.sender import OnDenied, Sender
+from telemetry.sender import SILENCE_S, OnDenied, Sender
 from telemetry.settings import LinkSettings, OutboxSettings
 from telemetry.transport import (
     Connection,
     ConnectOptions,
     Incoming,
+    LineLostError,
     LinkError,
     NotAuthorisedError,
     RetainHandling,
@@ -243,12 +244,17 @@ class Link:
             content_type=CONTENT_TYPE,
         )
         closed = asyncio.ensure_future(connection.wait_closed())
+        patience = asyncio.ensure_future(self._clock.sleep(SILENCE_S))
         try:
-            await asyncio.wait((answered, closed), return_when=asyncio.FIRST_COMPLETED)
-            if not answered.done():
+            await asyncio.wait((answered, closed, patience), return_when=asyncio.FIRST_COMPLETED)
+            if closed.done():
                 raise closed.result()
+            if not answered.done():
+                msg = f"the broker did not acknowledge {self._topics.state} in {SILENCE_S:.0f} s"
+                raise LineLostError(msg)
         finally:
             closed.cancel()
+            patience.cancel()
         if answered.result() >= 0x80:
             msg = (
                 f"the broker does not let this kiosk write {self._topics.state} "

@@ -13,11 +13,13 @@ from contract.message import CONTENT_TYPE
 from telemetry.outbox import Outbox
 from telemetry.row import Row
 from telemetry.settings import OutboxSettings
-from telemetry.transport import PACKET_OVERHEAD_BYTES, Connection, LinkError
+from telemetry.transport import PACKET_OVERHEAD_BYTES, Connection, LineLostError, LinkError
 
 TICK_S = 0.05
 """The backlog's rate is granted in steps of this length."""
 DENIED_RETRY_S = 60.0
+SILENCE_S = 60.0
+"""No acknowledgement for so long, while some are due: the broker is stuck, the line is given up."""
 _PREFETCH = 200
 
 OnDenied = Callable[[str, int], None]
@@ -55,6 +57,7 @@ class Sender:
         self._largest = limit - PACKET_OVERHEAD_BYTES if limit else None
         self._rate = settings.backlog_per_s
         self._in_flight = 0
+        self._heard_at = clock.monotonic()
         self._ready: deque[Row] = deque()
         self._allowance = 0.0 if self._rate else math.inf
         self._oversize: list[Row] = []
@@ -64,12 +67,13 @@ class Sender:
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until cancelled. Raises ``LineLostError`` where the broker stopped answering."""
         self._outbox.attach(self._schedule)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._backlog(), name="sender-backlog")
                 tasks.create_task(self._retry_denied(), name="sender-denied")
+                tasks.create_task(self._watch_answers(), name="sender-answers")
         finally:
             self._outbox.detach()
 
@@ -108,10 +112,13 @@ class Sender:
         self._connection.publish(
             row.topic, row.payload, on_ack=partial(self._answered, row), content_type=CONTENT_TYPE
         )
+        if self._in_flight == 0:
+            self._heard_at = self._clock.monotonic()
         self._in_flight += 1
 
     def _answered(self, row: Row, reason: int) -> None:
         self._in_flight -= 1
+        self._heard_at = self._clock.monotonic()
         if reason < 0x80:
             self._outbox.delivered(row)
         else:
@@ -151,3 +158,11 @@ class Sender:
             while self._denied:
                 self._outbox.put_back(self._denied.pop())
             self._schedule()
+
+    async def _watch_answers(self) -> None:
+        while True:
+            await self._clock.sleep(SILENCE_S / 4)
+            silent_s = self._clock.monotonic() - self._heard_at
+            if self._in_flight and silent_s >= SILENCE_S:
+                msg = f"the broker has not acknowledged anything for {silent_s:.0f} s"
+                raise LineLostError(msg)

@@ -1,0 +1,344 @@
+"""The link and the sender, on the broker in memory and a clock that stands still."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from contract import Priority, open_message
+from contract.gap import Gap
+from contract.state import State
+from telemetry.link import Birth, Link, LinkState, Subscription
+from telemetry.outbox import Outbox
+from telemetry.settings import LinkSettings, OutboxSettings
+from telemetry.transport import (
+    Incoming,
+    LineLostError,
+    LinkError,
+    NotAuthorisedError,
+    RetainHandling,
+    SessionTakenError,
+)
+from tests.support.clock import START, ManualClock
+from tests.support.fake_broker import FakeBroker
+from tests.support.messages import TOPICS, message, put, put_all
+from tests.telemetry.conftest import StartOutbox
+
+P = Priority
+
+
+class Kiosk:
+    """A link with what it needs, on a fake broker."""
+
+    def __init__(self, broker: FakeBroker, clock: ManualClock, outbox: Outbox, **settings: Any):
+        self.broker, self.clock, self.outbox = broker, clock, outbox
+        self.changes: list[tuple[LinkState, LinkError | None]] = []
+        self.denied: list[tuple[str, int]] = []
+        self.received: list[Incoming] = []
+        self.handler_fails = 0
+        self.jitter = 1.0
+        self.link = Link(
+            transport=broker.transport(),
+            outbox=outbox,
+            topics=TOPICS,
+            settings=LinkSettings(),
+            outbox_settings=OutboxSettings(**settings),
+            clock=clock,
+            birth=lambda: Birth("1.0", START, ("ping",), ()),
+            subscriptions=(Subscription(TOPICS.command, self._handle, RetainHandling.NEVER),),
+            on_change=lambda state, error: self.changes.append((state, error)),
+            on_denied=lambda topic, reason: self.denied.append((topic, reason)),
+            jitter=lambda: self.jitter,
+        )
+        self.task = asyncio.create_task(self.link.run())
+
+    async def _handle(self, incoming: Incoming) -> None:
+        if self.handler_fails:
+            self.handler_fails -= 1
+            msg = "disk full"
+            raise OSError(msg)
+        self.received.append(incoming)
+
+    async def until(self, condition: Callable[[], bool], step_s: float = 0.05) -> None:
+        """Let time pass in small steps until a condition holds."""
+        for _ in range(3_000):
+            await self.clock.settle()
+            if condition():
+                return
+            await asyncio.sleep(0.0005)
+            await self.clock.advance(step_s)
+        msg = "it never came to be"
+        raise AssertionError(msg)
+
+    async def online(self) -> None:
+        await self.until(lambda: self.link.state is LinkState.ONLINE)
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.until(self.task.done)
+            await self.task
+
+    @property
+    def arrived(self) -> list[int]:
+        """Sequence numbers that the broker took, in order, repeats included."""
+        found = [json.loads(item.payload).get("sequence") for item in self.broker.published]
+        return [sequence for sequence in found if sequence is not None]
+
+
+@pytest.fixture
+def broker(clock: ManualClock) -> FakeBroker:
+    return FakeBroker(clock)
+
+
+@pytest.fixture
+async def start(start_outbox: StartOutbox, clock: ManualClock):
+    """Start kiosks on outboxes in one folder; each is stopped at the end."""
+    kiosks: list[Kiosk] = []
+
+    async def make(broker: FakeBroker, **settings: Any) -> Kiosk:
+        outbox = await start_outbox(**settings)
+        kiosk = Kiosk(broker, clock, outbox, **settings)
+        kiosks.append(kiosk)
+        return kiosk
+
+    yield make
+    for kiosk in kiosks:
+        await kiosk.stop()
+
+
+def states(broker: FakeBroker) -> list[State]:
+    """What was said on up/state."""
+    said = [item for item in broker.published if item.topic == TOPICS.state]
+    return [data for item in said if isinstance(data := open_message(item.payload).data, State)]
+
+
+async def test_birth_and_will_carry_the_same_session(start, broker: FakeBroker):
+    """On every connect the birth is retained and the will left behind has its session number."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    broker.cut("k1", will=False)
+    await kiosk.until(lambda: kiosk.link.connects == 2)
+    assert [(state.state, state.session) for state in states(broker)] == [
+        ("online", 1),
+        ("online", 2),
+    ]
+    wills = [open_message(options.will.payload).data for options in broker.connects if options.will]
+    assert [(will.state, will.session) for will in wills] == [("offline", 1), ("offline", 2)]
+    assert {options.will.delay_s for options in broker.connects if options.will} == {30}
+    assert not any(options.clean_start for options in broker.connects)
+    retained = open_message(broker.retained(TOPICS.state) or b"").data
+    assert isinstance(retained, State)
+    assert retained.session == 2
+
+
+async def test_session_number_survives_a_restart(start, broker: FakeBroker):
+    """The session counter is stored: a restarted agent never repeats a number."""
+    first = await start(broker)
+    await first.online()
+    await first.stop()
+    second = await start(broker)
+    await second.online()
+    assert [state.session for state in states(broker)] == [1, 1, 2]
+
+
+async def test_stops_in_order(start, broker: FakeBroker):
+    """A stopped agent says ``stopping`` and its will never comes."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    await kiosk.stop()
+    await kiosk.clock.advance(60)
+    assert [state.state for state in states(broker)] == ["online", "stopping"]
+
+
+async def test_everything_arrives_over_a_broken_line(start, broker: FakeBroker, clock):
+    """Lost acknowledgements and cuts make repeats, never losses."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    for round_ in range(10):
+        broker.lose_pubacks = 3
+        broker.repeat_pubacks = 2
+        await put_all(kiosk.outbox, clock, [message(P.EVENT) for _ in range(20)])
+        if round_ % 2:
+            broker.cut("k1")
+    await kiosk.until(lambda: set(kiosk.arrived) == set(range(1, 201)), step_s=0.5)
+    await kiosk.until(lambda: kiosk.outbox.rows == 0, step_s=0.5)
+
+
+async def test_live_before_backlog(start, broker: FakeBroker, clock):
+    """After an outage a new alarm overtakes the backlog, which comes class by class at its rate."""
+    broker.stop()
+    kiosk = await start(broker, backlog_per_s=100)
+    await put_all(kiosk.outbox, clock, [message(P.TELEMETRY) for _ in range(300)])
+    await put_all(kiosk.outbox, clock, [message(P.EVENT) for _ in range(200)])
+    broker.start()
+    await kiosk.online()
+    began = clock.monotonic()
+    await kiosk.until(lambda: len(kiosk.arrived) >= 50)
+    await put(kiosk.outbox, clock, P.ALARM, P.TELEMETRY)
+    await kiosk.until(lambda: {501, 502} <= set(kiosk.arrived))
+    assert len(kiosk.arrived) < 150
+    await kiosk.until(lambda: len(kiosk.arrived) == 502)
+    took = clock.monotonic() - began
+    assert 4.5 <= took <= 6.5, "500 messages at 100 a second"
+    old = [sequence for sequence in kiosk.arrived if sequence <= 500]
+    assert old == [*range(301, 501), *range(1, 301)]
+
+
+async def test_order_within_class_and_window(start, clock):
+    """Never more in flight than the broker allows, each class in order."""
+    broker = FakeBroker(clock, receive_maximum=10)
+    kiosk = await start(broker, backlog_per_s=0)
+    await kiosk.online()
+    broker.hold_pubacks()
+    await put_all(kiosk.outbox, clock, [message(P.EVENT) for _ in range(500)])
+    await kiosk.until(lambda: len(kiosk.arrived) == 10)
+    await clock.settle()
+    assert len(kiosk.arrived) == 10
+    broker.let_pubacks_go()
+    await kiosk.until(lambda: len(kiosk.arrived) == 500)
+    assert kiosk.arrived == sorted(kiosk.arrived)
+    assert len(broker.connects) == 1, "the broker never had to send us away"
+
+
+async def test_too_large_for_the_broker(start, clock):
+    """What exceeds the broker's packet size is given up with an admission; the rest goes on."""
+    broker = FakeBroker(clock, maximum_packet_size=2_000)
+    kiosk = await start(broker)
+    await kiosk.online()
+    await put_all(
+        kiosk.outbox, clock, [message(P.RECEIPT), message(P.RECEIPT, 1_000), message(P.ALARM)]
+    )
+    large = message(P.RECEIPT).model_copy(update={"result": {"log": "x" * 5_000}})
+    await put_all(kiosk.outbox, clock, [large])
+    await kiosk.until(lambda: kiosk.outbox.rows == 0)
+    told = [open_message(item.payload).data for item in broker.published]
+    (gap,) = [data for data in told if isinstance(data, Gap)]
+    assert (gap.reason, gap.count, gap.first_sequence) == ("too_large", 1, 4)
+
+
+async def test_denied_is_an_alarm_not_a_loss(start, broker: FakeBroker, clock):
+    """A message that the broker denies stays stored, is told of, and arrives once allowed."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    broker.denied = [TOPICS.up("up/event/#")]
+    await put(kiosk.outbox, clock, P.EVENT, P.RECEIPT)
+    await kiosk.until(lambda: kiosk.denied != [])
+    await kiosk.until(lambda: kiosk.outbox.rows == 1)
+    broker.denied = []
+    await kiosk.until(lambda: kiosk.outbox.rows == 0, step_s=5)
+    assert sorted(kiosk.arrived) == [1, 2]
+
+
+async def test_reconnect_pauses_grow_with_full_jitter(start, broker: FakeBroker, clock):
+    """Ceilings double from one second to five minutes; jitter may shorten each to nothing."""
+    broker.stop()
+    kiosk = await start(broker)
+    times: list[float] = []
+    for _ in range(12):
+        count = len(broker.connects)
+        await kiosk.until(lambda count=count: len(broker.connects) > count, step_s=1)
+        times.append(clock.monotonic())
+    pauses = [round(b - a) for a, b in itertools.pairwise(times)]
+    assert pauses[:4] == pytest.approx([1, 2, 4, 8], abs=1.1)
+    assert pauses[-1] == pytest.approx(300, abs=1.1)
+    kiosk.jitter = 0.0
+    count = len(broker.connects)
+    await kiosk.until(lambda: len(broker.connects) > count + 3, step_s=301)
+
+
+async def test_wrong_password_tries_slowly(start, clock):
+    """Where only a person can help, it says so and tries every few minutes."""
+    broker = FakeBroker(clock, users={"k1": "secret"})
+    kiosk = await start(broker)
+    kiosk.jitter = 0.0
+    await kiosk.until(lambda: len(broker.connects) == 2, step_s=10)
+    assert clock.monotonic() >= 150
+    error = next(error for _, error in kiosk.changes if error is not None)
+    assert isinstance(error, NotAuthorisedError)
+
+
+async def test_twin_is_noticed(start, broker: FakeBroker, clock):
+    """When another box connects with our id, it is said, and we do not fight for it."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    await broker.transport().connect(broker.connects[0])
+    await kiosk.until(lambda: kiosk.changes[-1][0] is LinkState.WAITING)
+    assert isinstance(kiosk.changes[-1][1], SessionTakenError)
+    await clock.advance(140)
+    assert len(broker.connects) == 2, "only the twin came"
+
+
+async def test_half_open_line_is_noticed(start, broker: FakeBroker, clock):
+    """A line that only looks alive ends by keep-alive and is made anew."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    broker.stall("k1")
+    await put(kiosk.outbox, clock, P.EVENT)
+    await kiosk.until(lambda: kiosk.arrived == [1], step_s=1)
+    assert isinstance(kiosk.link.last_error, LineLostError)
+
+
+async def test_acknowledged_only_when_handled(start, broker: FakeBroker):
+    """A command whose handling failed is not acknowledged and comes again."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    kiosk.handler_fails = 1
+    centre = await broker.transport().connect(
+        type(broker.connects[0])(host="fake", port=1, client_id="centre")
+    )
+    centre.publish(TOPICS.command, b"do it", on_ack=lambda _: None)
+    await kiosk.until(lambda: kiosk.handler_fails == 0)
+    assert kiosk.received == []
+    broker.cut("k1")
+    await kiosk.until(lambda: [item.payload for item in kiosk.received] == [b"do it"])
+    broker.cut("k1")
+    await kiosk.until(lambda: kiosk.link.connects == 3)
+    assert len(kiosk.received) == 1
+
+
+async def test_broker_down_for_a_day(start, broker: FakeBroker, clock):
+    """A day of telemetry and events is stored, kept in its own time, and delivered afterwards."""
+    broker.stop(forget=True)
+    kiosk = await start(broker)
+    for _ in range(24 * 12):
+        await put_all(
+            kiosk.outbox, clock, [message(P.TELEMETRY) for _ in range(5)] + [message(P.EVENT)]
+        )
+        await clock.advance(299)
+    broker.start()
+    await kiosk.until(lambda: kiosk.outbox.rows == 0, step_s=1)
+    assert set(kiosk.arrived) == set(range(1, 24 * 12 * 6 + 1))
+    times = [
+        envelope.time
+        for item in broker.published
+        if (envelope := open_message(item.payload)).sequence is not None
+    ]
+    assert (max(times) - min(times)).total_seconds() > 23 * 3600
+
+
+async def test_stuck_broker_is_given_up(start, broker: FakeBroker, clock):
+    """A broker that keeps the line but acknowledges nothing is left after a minute."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    broker.lose_pubacks = 1
+    await put(kiosk.outbox, clock, P.EVENT)
+    await kiosk.until(lambda: kiosk.outbox.rows == 0, step_s=1)
+    assert kiosk.arrived == [1, 1]
+    assert clock.monotonic() < 120
+
+
+async def test_watermark_keeps_until_the_centre_has_it(start, broker: FakeBroker, clock):
+    """With watermarks, what the broker swallowed is sent again on the next connection."""
+    kiosk = await start(broker, release="watermark")
+    await kiosk.online()
+    await put(kiosk.outbox, clock, P.EVENT, P.EVENT, P.EVENT)
+    await kiosk.until(lambda: len(kiosk.arrived) == 3)
+    await kiosk.outbox.release(2)
+    broker.cut("k1")
+    await kiosk.until(lambda: len(kiosk.arrived) == 4)
+    assert kiosk.arrived == [1, 2, 3, 3]
