@@ -12,37 +12,30 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, Literal
 
 # FFmpeg speaks plain TCP to cameras: UDP loses packets, and with them pictures.
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 import cv2
 import numpy as np
-from pydantic import BaseModel
 
 from vision.analysis import Analysis
 from vision.frames import Frame, FrameWriter
+from vision.order import Order
 from vision.report import Beat, Failed, Learned, LossReason, Opened, Report
-from vision.settings import CameraSettings
 from vision.source import device_path, redact
 
 _BEAT_S = 1.0
 _TELL_SCENE_S = 300.0
 _EXIT_S = 1.0
 _PR_SET_PDEATHSIG = 1
+_READ_GRACE_S = 5.0
 _FALLBACK_FPS = 25.0
 _LATE_S = 1.0
-
-
-class Order(BaseModel):
-    """What the agent asks for. The source stands apart: settings show it redacted only."""
-
-    source: str
-    settings: CameraSettings
-    scene: str = ""
-    frames_fd: int
 
 
 class CaptureError(Exception):
@@ -104,13 +97,21 @@ class Grabber:
         else:
             options = [cv2.CAP_PROP_N_THREADS, 1]
             if self._kind == "stream":
-                open_ms, read_ms = int(settings.open_timeout_s * 1e3), int(settings.hang_s * 1e3)
-                options += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, open_ms]
-                options += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, read_ms]
+                # The agent's own limit comes first while a stream is read: it says "hung".
+                read_s = settings.hang_s + _READ_GRACE_S
+                options += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(settings.open_timeout_s * 1000)]
+                options += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(read_s * 1000)]
             capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, options)
         if not capture.isOpened():
-            raise CaptureError("open_failed", f"{redact(source)} cannot be opened")
+            raise CaptureError("open_failed", self._why_closed())
         return capture
+
+    def _why_closed(self) -> str:
+        source = self._order.source
+        path = device_path(source) if self._kind == "device" else Path(source)
+        if self._kind != "stream" and not path.exists():
+            return f"{path} does not exist"
+        return f"{redact(source)} cannot be opened"
 
     def _again(self, capture: cv2.VideoCapture) -> cv2.VideoCapture:
         """Start over at the end of a file."""
@@ -179,7 +180,7 @@ class Mailbox:
             return newest
 
 
-class CaptureProcess:
+class Worker:
     """The threads of one capture process and what ends them."""
 
     def __init__(self, order: Order, reporter: Reporter):
@@ -222,8 +223,7 @@ class CaptureProcess:
         while stdin.read(1):
             pass
         self._grabber.stopping = True
-        # A driver that hangs must not keep a process that nobody wants.
-        threading.Timer(_EXIT_S, lambda: os._exit(0)).start()
+        time.sleep(_EXIT_S)  # a driver that hangs must not keep a process that nobody wants
 
     def _beat(self, frames_per_s: float, now: float) -> None:
         grabber = self._grabber
@@ -280,7 +280,7 @@ def main() -> int:
     os.dup2(2, 1)
     stdin = sys.stdin.buffer
     order = Order.model_validate_json(stdin.readline())
-    status = CaptureProcess(order, Reporter(out)).run(stdin)
+    status = Worker(order, Reporter(out)).run(stdin)
     out.flush()
     os._exit(status)  # threads in FFmpeg or a driver are not waited for
 

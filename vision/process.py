@@ -1,0 +1,108 @@
+"""The agent's end of a capture process: its pipes, its last words, its end."""
+
+import asyncio
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from vision.order import Order
+from vision.report import MAX_LINE_BYTES
+from vision.source import redact
+
+_STOP_S = 1.5
+"""Time for a driver to close its device or session in order; then the process is killed."""
+_NOISE = re.compile(r"global \S+\.(cpp|hpp):\d+")
+"""OpenCV's own running commentary."""
+_DECODER = re.compile(r"\[(h264|hevc|mjpeg|mpeg4|mpeg2video|av1|libdav1d|vp8|vp9|h263|vvc) @ ")
+
+
+class Capture(Protocol):
+    """A running capture process, as the camera sees it."""
+
+    decode_errors: int
+    """Complaints of the decoder so far."""
+    last_words: str
+    """The latest line that it wrote to standard error, redacted."""
+
+    async def read(self) -> bytes | None:
+        """Wait for a line; empty where it was too long, None at the end."""
+        ...
+
+    async def close(self, *, kill: bool) -> int | None:
+        """End and reap it; ``kill`` does not ask first. Returns its exit status."""
+        ...
+
+
+StartCapture = Callable[[Order], Awaitable[Capture]]
+
+
+async def start_capture(order: Order) -> Capture:
+    """Start a capture process.
+
+    Raises:
+        OSError: the machine cannot start another process.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "vision.capture",
+        str(os.getpid()),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=(order.frames_fd,),
+        limit=MAX_LINE_BYTES,
+    )
+    capture = _ChildCapture(process)
+    capture.tell(order)
+    return capture
+
+
+class _ChildCapture:
+    def __init__(self, process: asyncio.subprocess.Process):
+        assert process.stdin is not None  # noqa: S101 - asked for above
+        assert process.stdout is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101
+        self._process = process
+        self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
+        self.decode_errors = 0
+        self.last_words = ""
+        self._listener = asyncio.create_task(self._listen(), name="capture stderr")
+
+    def tell(self, order: Order) -> None:
+        self._stdin.write(order.model_dump_json().encode() + b"\n")
+
+    async def read(self) -> bytes | None:
+        return await _read_line(self._stdout)
+
+    async def close(self, *, kill: bool) -> int | None:
+        self._stdin.close()
+        try:
+            async with asyncio.timeout(0 if kill else _STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        # Its pipes are closed with it, so the listener comes to its end.
+        await asyncio.wait({self._listener}, timeout=_STOP_S)
+        self._listener.cancel()
+        return self._process.returncode
+
+    async def _listen(self) -> None:
+        while (line := await _read_line(self._stderr)) is not None:
+            text = redact(line.decode(errors="replace").strip())
+            if _DECODER.match(text):
+                self.decode_errors += 1
+            elif text and not _NOISE.search(text):
+                self.last_words = text[:500]
+
+
+async def _read_line(stream: asyncio.StreamReader) -> bytes | None:
+    try:
+        return await stream.readline() or None
+    except ValueError:  # longer than the limit: asyncio has dropped it
+        return b""
