@@ -1,0 +1,154 @@
+"""The console's connection: aiomqtt, MQTT 5, nothing kept between two of them."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import aiomqtt
+
+from console.errors import BrokerError, SettingsError
+from console.settings import ConsoleSettings
+
+CONNECT_TIMEOUT_S = 10.0
+_QUEUE = 20_000
+"""Messages waiting to be shown; beyond them new ones are dropped."""
+_PAUSE_MIN_S, _PAUSE_MAX_S = 0.5, 30.0
+# What a broker says with these codes will not change by itself soon.
+_REFUSALS: Final = {
+    134: "user name or password are wrong",
+    135: "this user or certificate has no access",
+    138: "this client is banned",
+    140: "the broker wants another way to authenticate",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it came from the broker."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@asynccontextmanager
+async def connect(settings: ConsoleSettings) -> AsyncIterator[aiomqtt.Client]:
+    """Connect for the time of the body.
+
+    Raises:
+        BrokerError: there is no connection, or it broke during the body.
+        SettingsError: a certificate or the password's file is unusable.
+    """
+    address = settings.address
+    password = await asyncio.to_thread(settings.read_password)
+    tls = await asyncio.to_thread(_tls, settings) if address.tls else None
+    client = aiomqtt.Client(
+        address.host,
+        address.port,
+        username=settings.user,
+        password=password,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        clean_start=True,
+        timeout=CONNECT_TIMEOUT_S,
+        keepalive=30,
+        tls_context=tls,
+        transport="websockets" if address.websocket_path else "tcp",
+        websocket_path=address.websocket_path,
+        socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
+        max_queued_incoming_messages=_QUEUE,
+        logger=_quiet_logger(),
+    )
+    try:
+        async with client:
+            yield client
+    except aiomqtt.MqttCodeError as error:
+        code = getattr(error.rc, "value", error.rc)
+        reason = _REFUSALS.get(code) if isinstance(code, int) else None
+        msg = f"broker {address}: {reason or error}"
+        raise BrokerError(msg) from None
+    except aiomqtt.MqttError as error:
+        text = str(error)
+        if "timed out" in text.lower():
+            hint = "; it may want a client certificate" if tls and not settings.certificate else ""
+            text = f"no answer within {CONNECT_TIMEOUT_S:.0f} s{hint}"
+        msg = f"broker {address}: {text}"
+        raise BrokerError(msg) from None
+
+
+async def follow(
+    settings: ConsoleSettings,
+    filters: Sequence[str],
+    receive: Callable[[Arrival], None],
+    report: Callable[[str | None], None],
+) -> None:
+    """Hand on what is published, over all reconnections, until cancelled.
+
+    Args:
+        settings: the broker.
+        filters: what to subscribe to.
+        receive: gets every message.
+        report: told why there is no connection, and ``None`` when there is one.
+
+    Raises:
+        SettingsError: see :func:`connect`.
+    """
+    pause = _PAUSE_MIN_S
+    while True:
+        try:
+            async with connect(settings) as client:
+                await client.subscribe([(name, 1) for name in filters])
+                report(None)
+                pause = _PAUSE_MIN_S
+                async for message in client.messages:
+                    receive(arrival(message))
+        except BrokerError as error:
+            report(str(error))
+        await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
+        pause = min(2 * pause, _PAUSE_MAX_S)
+
+
+def arrival(message: aiomqtt.Message) -> Arrival:
+    """Return what the rest of the console needs of a message."""
+    payload = message.payload if isinstance(message.payload, bytes) else b""
+    return Arrival(message.topic.value, payload, message.retain)
+
+
+def _tls(settings: ConsoleSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca and settings.ca.expanduser())
+        if settings.certificate is not None and settings.certificate_key is not None:
+            certificate, key = (
+                settings.certificate.expanduser(),
+                settings.certificate_key.expanduser(),
+            )
+            context.load_cert_chain(certificate, key)
+    except OSError as error:
+        files = ", ".join(
+            str(path)
+            for path in (settings.ca, settings.certificate, settings.certificate_key)
+            if path
+        )
+        msg = f"TLS with {files or 'the roots of this system'}: {error}"
+        raise SettingsError(msg) from None
+    return context
+
+
+def _quiet_logger() -> logging.Logger:
+    """Let the library keep its warnings to itself: what matters becomes a sentence here."""
+    logger = logging.getLogger("console.mqtt")
+    logger.setLevel(logging.CRITICAL)
+    return logger
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

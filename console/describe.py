@@ -1,0 +1,44 @@
+"""A message in one line."""
+
+import json
+from fnmatch import fnmatchcase
+
+from contract import Data, Envelope
+from contract.events import AlarmCleared, AlarmRaised
+from contract.receipt import Receipt
+
+
+def kind_of(data: Data) -> str:
+    """Return an event's kind, or ``health``, ``receipt``, ``gap``, ``state``."""
+    return data.KIND or data.SUFFIX.removeprefix("up/")
+
+
+def wanted(data: Data, pattern: str | None) -> bool:
+    """Whether to show it: by its kind (``camera.*``), or all but health where nothing is asked."""
+    kind = kind_of(data)
+    return kind != "health" if pattern is None else fnmatchcase(kind, pattern)
+
+
+def describe(message: Envelope[Data]) -> str:
+    """Say what a message says, without its time."""
+    data = message.data
+    match data:
+        case Receipt():
+            parts = [data.action or "?", data.status, data.code, data.text]
+            if data.result:
+                parts.append(json.dumps(data.result, ensure_ascii=False))
+            if data.command_id or data.claimed_id:
+                parts.append(f"({data.command_id or f'claims to be {data.claimed_id}'})")
+            return " ".join(part for part in parts if part)
+        case AlarmRaised():
+            subject = f" {data.subject}" if data.subject else ""
+            return f"{data.severity} {data.code}{subject}: {data.text}"
+        case AlarmCleared():
+            subject = f" {data.subject}" if data.subject else ""
+            return f"{data.severity} {data.code}{subject} after {data.duration_s:.0f} s"
+        case _:
+            fields = data.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+            return " ".join(
+                f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+                for name, value in fields.items()
+            )
