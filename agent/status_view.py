@@ -38,11 +38,13 @@ def render(status: dict[str, Any], console: Console | None = None) -> None:
     for task, count in status["task_restarts"].items():
         table.add_row("task", f"{task}: {count} restarts, {status['task_errors'].get(task, '')}")
     if health := status["health"]:
-        table.add_row(
-            "machine",
-            f"CPU {health['cpu_percent']:.0f} %, memory {health['memory_used_percent']:.0f} %, "
-            f"disk {health['disk_used_percent']:.0f} %",
-        )
+        shares = (("CPU", "cpu_percent"), ("memory", "memory_used_percent"))
+        known = [
+            f"{name} {health[key]:.0f} %"
+            for name, key in (*shares, ("disk", "disk_used_percent"))
+            if health.get(key) is not None
+        ]
+        table.add_row("machine", ", ".join(known))
     console.print(table)
 
 
