@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 import threading
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from telemetry.transport import (
 
 _READ_BYTES = 128
 """Read at once, unless more is asked for: some thirty acknowledgements, 2 ms of the event loop."""
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -102,10 +104,15 @@ class Line:
         self._collect = not flag
         self._sock.setblocking(flag)
 
-    def shutdown(self) -> None:
-        """End the line in both directions; the reader sees its end."""
+    def abandon(self) -> None:
+        """End the line so that nothing that is still on the way arrives; the reader sees its end.
+
+        Else the kernel would go on trying for minutes, and a CONNECT that arrives late takes the
+        session from a newer connection.
+        """
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Write what can be written at once, and close."""

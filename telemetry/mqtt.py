@@ -92,7 +92,7 @@ class MqttConnection:
         self._reason: LinkError | None = None
         self._ended = asyncio.Event()
         self._client = _client(options)
-        self._client._disconnected.add_done_callback(self._reader_ended)  # noqa: SLF001
+        self._client._disconnected.add_done_callback(self._reader_failed)  # noqa: SLF001
         self._paho = self._client._client  # noqa: SLF001
         self._hook()
 
@@ -194,7 +194,7 @@ class MqttConnection:
         inner.on_socket_unregister_write = None
         inner.on_socket_close = _before(self._on_close, inner.on_socket_close)
         inner.on_connect = _before(self._on_connect, inner.on_connect)
-        inner.on_disconnect = _before(self._on_disconnect, inner.on_disconnect)
+        inner.on_disconnect = self._on_disconnect
         inner.on_publish = self._on_publish
         inner.on_message = self._on_message
 
@@ -208,7 +208,7 @@ class MqttConnection:
     def _abandon(self) -> None:
         self._abandoned = True
         if self._taken:
-            self._line.shutdown()
+            self._line.abandon()
         else:
             self._line.close()
 
@@ -294,9 +294,8 @@ class MqttConnection:
         )
         self._incoming.put_nowait(incoming)
 
-    def _reader_ended(self, disconnected: asyncio.Future[None]) -> None:
-        # Also takes the exception out of the future, which aiomqtt leaves to nobody.
-        error = None if disconnected.cancelled() else disconnected.exception()
+    def _reader_failed(self, disconnected: asyncio.Future[None]) -> None:
+        error = disconnected.exception()
         if self._reason is None:
             _log.error("mqtt_reader_failed", exc_info=error)
             self._end(RefusedError(f"cannot read what {self._where} sent: {error!r}"))

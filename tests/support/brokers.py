@@ -82,9 +82,11 @@ class Mosquitto:
             lines.append(f"password_file {self._passwords(password)}")
         if acl is not None:
             lines.append(f"acl_file {_private(folder / 'acl', acl)}")
+        if websockets:
+            # It does not start with WebSocket alone, and without the domain it listens everywhere.
+            lines.append(f"listener 0 {folder / 'plain.sock'}")
         lines.append(f"listener {self.port} {HOST}")
         if websockets:
-            # Without the domain it ignores the address that it is to bind to.
             lines += ["protocol websockets", "socket_domain ipv4"]
         if tls is not None:
             lines += [f"cafile {tls.ca}", f"certfile {tls.server}", f"keyfile {tls.server_key}"]
@@ -151,8 +153,8 @@ def _private(path: Path, text: str) -> Path:
     return path
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Make them anew, valid for a day."""
+def make_certificates(folder: Path, host: str = HOST) -> Certificates:
+    """Make them anew, valid for a day; the server's is for the address ``host``."""
     ca_key, other_key = (
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
@@ -162,7 +164,9 @@ def make_certificates(folder: Path) -> Certificates:
     client_key = ec.generate_private_key(ec.SECP256R1())
     return Certificates(
         ca=_pem(folder / "ca.pem", ca),
-        server=_pem(folder / "server.pem", _certificate("broker", server_key, "Test CA", ca_key)),
+        server=_pem(
+            folder / "server.pem", _certificate("broker", server_key, "Test CA", ca_key, host)
+        ),
         server_key=_pem(folder / "server.key", server_key),
         client=_pem(folder / "client.pem", _certificate("kiosk", client_key, "Test CA", ca_key)),
         client_key=_pem(folder / "client.key", client_key),
@@ -178,13 +182,12 @@ def _certificate(
     key: ec.EllipticCurvePrivateKey,
     issuer: str,
     issuer_key: ec.EllipticCurvePrivateKey,
+    host: str = HOST,
     *,
     is_ca: bool = False,
 ) -> x509.Certificate:
     now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))]
-    )
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     usage = x509.KeyUsage(
