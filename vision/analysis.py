@@ -25,7 +25,7 @@ class Analysis:
         *,
         scene: str = "",
         make_detector: Callable[[], FindFaces] = dlib_faces,
-    ):
+    ) -> None:
         self._tamper = (
             Tamper(settings.tamper, Scene.decode(scene) if scene else None)
             if settings.tamper.enabled

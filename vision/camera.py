@@ -94,7 +94,7 @@ class Camera:
         publish: Publish,
         start: StartCapture = start_capture,
         jitter: Callable[[], float] = random.random,
-    ):
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._publish = publish
@@ -198,15 +198,15 @@ class Camera:
             watchdog.cancel()
             hung = loss is not None and loss.reason == "hung"
             status = await asyncio.shield(asyncio.create_task(capture.close(kill=hung)))
-            self._settle(capture)
+            self._settle()
         if loss.reason == "crashed" and not loss.text:
             loss = Loss("crashed", f"the capture process ended with status {status}")
         if capture.last_words and loss.reason != "hung":
             loss = Loss(loss.reason, f"{loss.text}; {capture.last_words}")
         return loss
 
-    def _settle(self, capture: Capture) -> None:
-        """Add a finished process's counts to those before it."""
+    def _settle(self) -> None:
+        """Add the finished process's counts to those before it."""
         self._decode_errors += self._complaints()
         self._dropped += self._beat.dropped if self._beat else 0
         self._beat = self._capture = None

@@ -41,7 +41,7 @@ _LATE_S = 1.0
 class CaptureError(Exception):
     """The source gives no frames; ``reason`` is told to the agent."""
 
-    def __init__(self, reason: LossReason, text: str):
+    def __init__(self, text: str, *, reason: LossReason) -> None:
         super().__init__(text)
         self.reason: LossReason = reason
 
@@ -49,7 +49,7 @@ class CaptureError(Exception):
 class Reporter:
     """Writes reports, one JSON line each; safe from every thread."""
 
-    def __init__(self, out: BinaryIO):
+    def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._lock = threading.Lock()
 
@@ -64,7 +64,7 @@ class Reporter:
 class Grabber:
     """Reads a source at its own rate and puts a steady few of its frames into shared memory."""
 
-    def __init__(self, order: Order, deliver: Callable[[Frame, float], None]):
+    def __init__(self, order: Order, deliver: Callable[[Frame, float], None]) -> None:
         self._order = order
         self._kind = order.settings.kind
         self._deliver = deliver
@@ -103,7 +103,7 @@ class Grabber:
                 options += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(read_s * 1000)]
             capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, options)
         if not capture.isOpened():
-            raise CaptureError("open_failed", self._why_closed())
+            raise CaptureError(self._why_closed(), reason="open_failed")
         return capture
 
     def _why_closed(self) -> str:
@@ -116,7 +116,8 @@ class Grabber:
     def _again(self, capture: cv2.VideoCapture) -> cv2.VideoCapture:
         """Start over at the end of a file."""
         if self._kind != "file" or not self._order.settings.loop or not self.frames:
-            raise CaptureError("ended", f"{redact(self._order.source)} gives no more frames")
+            text = f"{redact(self._order.source)} gives no more frames"
+            raise CaptureError(text, reason="ended")
         capture.release()
         return self._open()
 
@@ -183,7 +184,7 @@ class Mailbox:
 class Worker:
     """The threads of one capture process and what ends them."""
 
-    def __init__(self, order: Order, reporter: Reporter):
+    def __init__(self, order: Order, reporter: Reporter) -> None:
         self._order = order
         self._reporter = reporter
         self._mailbox = Mailbox()

@@ -44,7 +44,7 @@ class SharedFrame:
 class FrameWriter:
     """Writes frames into the memory file ``fd``; one writer at a time."""
 
-    def __init__(self, fd: int):
+    def __init__(self, fd: int) -> None:
         self._fd = fd
         self._capacity = 0
         self._map: mmap.mmap | None = None
@@ -96,7 +96,7 @@ class FrameReader:
         OSError: the file is not there or may not be opened.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         self._map: mmap.mmap | None = None
 
@@ -141,7 +141,7 @@ class FrameReader:
         if self._map is None:
             return False
         generation, number, *_ = _SLOT.unpack_from(self._map, _slot_at(frame.number % _SLOTS))
-        return number == frame.number and generation % 2 == 0
+        return bool(number == frame.number and generation % 2 == 0)
 
     def _attach(self) -> mmap.mmap | None:
         size = os.fstat(self._file.fileno()).st_size

@@ -8,7 +8,7 @@ Phase = Literal["begin", "end"]
 class Hold:
     """Turns a flickering yes or no into one begin and one end."""
 
-    def __init__(self, begin_s: float, end_s: float):
+    def __init__(self, begin_s: float, end_s: float) -> None:
         self._begin_s = begin_s
         self._end_s = end_s
         self._since: float | None = None

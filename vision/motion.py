@@ -26,7 +26,7 @@ _LIGHT_CHANGE_PERCENT = 70.0
 class Motion:
     """Watches one camera's picture for motion."""
 
-    def __init__(self, settings: MotionSettings):
+    def __init__(self, settings: MotionSettings) -> None:
         self._settings = settings
         self._hold = Hold(_BEGIN_S, settings.end_s)
         self._background: Float | None = None
@@ -64,11 +64,11 @@ class Motion:
         difference = picture - self._background
         # A change of the whole picture's light moves nothing.
         difference -= float(np.median(difference[::4, ::4]))
-        size = cv2.blur(np.abs(difference), (3, 3))
+        size = np.asarray(cv2.blur(np.abs(difference), (3, 3)))
         noise = float(np.median(size[::4, ::4]))
         self._noise += (1 - math.exp(-elapsed / _NOISE_S)) * (noise - self._noise)
         limit = max(_LEAST_DIFFERENCE, _NOISE_FACTOR * min(self._noise, noise * 2))
-        percent = 100.0 * cv2.countNonZero(cv2.compare(size, limit, cv2.CMP_GT)) / size.size
+        percent = 100.0 * np.count_nonzero(size > limit) / size.size
         if percent > _LIGHT_CHANGE_PERCENT:
             self._background = picture
             return 0.0

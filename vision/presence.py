@@ -35,7 +35,7 @@ def dlib_faces() -> FindFaces:
 class Presence:
     """Watches one camera's picture for a person."""
 
-    def __init__(self, settings: PresenceSettings, find_faces: FindFaces):
+    def __init__(self, settings: PresenceSettings, find_faces: FindFaces) -> None:
         self._settings = settings
         self._find_faces = find_faces
         self._next_s = 0.0

@@ -62,7 +62,7 @@ async def start_capture(order: Order) -> Capture:
 
 
 class _ChildCapture:
-    def __init__(self, process: asyncio.subprocess.Process):
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None  # noqa: S101 - asked for above
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101

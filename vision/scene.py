@@ -7,6 +7,7 @@ light, contrast and slow drift matter little. Pictures are grey, ``(height, widt
 import base64
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,7 +54,11 @@ def _gradients(picture: Float) -> Float:
     smooth = cv2.GaussianBlur(picture, (3, 3), 0)
     across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
     down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return np.asarray(cv2.magnitude(across, down), dtype=np.float32)
+    return _float(cv2.magnitude(across, down))
+
+
+def _float(picture: Any) -> Float:
+    return np.asarray(picture, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,12 @@ class View:
     def of(cls, picture: Float) -> "View":
         """Look at a picture of float32 grey levels."""
         gradients = _gradients(picture)
-        pattern = _blocks(cv2.GaussianBlur(gradients, (5, 5), 0))
+        pattern = _blocks(_float(cv2.GaussianBlur(gradients, (5, 5), 0)))
         pattern = pattern - pattern.mean(axis=1, keepdims=True)
         length = np.linalg.norm(pattern, axis=1, keepdims=True)
         return cls(
             brightness=_blocks(picture).mean(axis=1),
-            detail=_blocks(cv2.Laplacian(picture, cv2.CV_32F)).std(axis=1),
+            detail=_blocks(_float(cv2.Laplacian(picture, cv2.CV_32F))).std(axis=1),
             pattern=pattern / np.maximum(length, 1e-6),
         )
 
@@ -112,7 +117,7 @@ def _correlation(first: Float, second: Float) -> float:
 class Scene:
     """A learned picture that follows slow changes."""
 
-    def __init__(self, picture: Float):
+    def __init__(self, picture: Float) -> None:
         self.picture = picture
         self.view = View.of(picture)
         self._looked_s = 0.0

@@ -42,7 +42,7 @@ class _Seen:
 class Tamper:
     """Watches one camera's picture for tampering."""
 
-    def __init__(self, settings: TamperSettings, scene: Scene | None = None):
+    def __init__(self, settings: TamperSettings, scene: Scene | None = None) -> None:
         self._settings = settings
         self._scene = scene
         self._learner = Learner()
@@ -121,9 +121,9 @@ class Tamper:
         return self._recent
 
     def _is_black(self, grey: Grey) -> bool:
-        bright = cv2.countNonZero(cv2.compare(grey, self._settings.black_luma, cv2.CMP_GT))
+        bright = np.count_nonzero(grey > self._settings.black_luma)
         limit = _BRIGHT_SHARE * (2 if self._holds["black"].active else 1)
-        return bright <= limit * grey.size
+        return bool(bright <= limit * grey.size)
 
     def _compare(self, view: View) -> Likeness | None:
         if self._scene is None:

@@ -1,0 +1,1 @@
+"""Short clips for the demonstration, drawn by the project itself."""
