@@ -74,11 +74,7 @@ async def connect(settings: ConsoleSettings) -> AsyncIterator[aiomqtt.Client]:
         msg = f"broker {address}: {reason or error}"
         raise BrokerError(msg) from None
     except aiomqtt.MqttError as error:
-        text = str(error)
-        if "timed out" in text.lower():
-            hint = "; it may want a client certificate" if tls and not settings.certificate else ""
-            text = f"no answer within {CONNECT_TIMEOUT_S:.0f} s{hint}"
-        msg = f"broker {address}: {text}"
+        msg = f"broker {address}: {_in_words(str(error), settings)}"
         raise BrokerError(msg) from None
 
 
@@ -138,6 +134,18 @@ def _tls(settings: ConsoleSettings) -> ssl.SSLContext:
         msg = f"TLS with {files or 'the roots of this system'}: {error}"
         raise SettingsError(msg) from None
     return context
+
+
+def _in_words(text: str, settings: ConsoleSettings) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"its certificate is not signed by a CA that is trusted here (--ca): {text}"
+    if "timed out" not in text.lower():
+        return text
+    if not settings.address.tls:
+        hint = "; it may want TLS (mqtts://)"
+    else:
+        hint = "" if settings.certificate else "; it may want a client certificate (--certificate)"
+    return f"no answer within {CONNECT_TIMEOUT_S:.0f} s{hint}"
 
 
 def _quiet_logger() -> logging.Logger:

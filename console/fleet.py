@@ -17,12 +17,13 @@ from contract.wire import format_time
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """Worst first."""
-_NEWEST = 50
-_REMEMBERED = 2000
+_NEWEST = 20
+_REMEMBERED = 300
+"""More than a kiosk has in flight at once: what it may send again after a broken connection."""
 
 
 class Recent:
-    """The last few thousand ids: tells a repeated message from a new one."""
+    """The last few hundred ids: tells a repeated message from a new one."""
 
     def __init__(self, size: int = _REMEMBERED) -> None:
         self._order: deque[str] = deque(maxlen=size)
@@ -71,6 +72,14 @@ class KioskView:
             key=lambda alarm: (SEVERITIES.index(alarm.severity), alarm.raised),
             default=None,
         )
+
+    @property
+    def urgency(self) -> tuple[int, str]:
+        """Sorts those first that somebody should look at: offline as grave as the worst alarm."""
+        if self.state == "offline":
+            return 0, self.kiosk
+        worst = self.worst_alarm
+        return (len(SEVERITIES) if worst is None else SEVERITIES.index(worst.severity)), self.kiosk
 
     @property
     def cameras_online(self) -> int | None:

@@ -22,6 +22,8 @@ from contract import Topics
 from contract.topics import all_kiosks
 
 REFRESH_S = 0.5
+_FRAME_ROWS = 4
+"""Of the screen, for the header, what did not fit, and a problem."""
 SETTLE_S = 5.0
 """How long a sequence number may be overtaken by others before it counts as missing."""
 
@@ -41,7 +43,7 @@ class Status:
             if self.problem is not None and self._console:
                 self._console.print("connected again", style="green")
         elif problem != self.problem and self._console:
-            self._console.print(Text(f"{problem}; trying again"), style="red")
+            self._console.print(Text(f"{problem}; trying again"), style="red", soft_wrap=True)
         self.problem = problem
 
 
@@ -63,7 +65,8 @@ async def watch(
     ]
 
     def render() -> RenderableType:
-        table = fleet_table(fleet.kiosks, _now(), words)
+        room = max(1, out.height - _FRAME_ROWS) if live_screen else None
+        table = fleet_table(fleet.kiosks, _now(), words, max_rows=room)
         return table if status.problem is None else Group(table, Text(status.problem, "red"))
 
     def receive(arrived: Arrival) -> None:
@@ -72,11 +75,15 @@ async def watch(
             _print_json(out, change.view.summary() | {"changed": change.message.type})
 
     following = follow(settings, filters, receive, status.report)
-    if as_json:
-        await _for(seconds, following)
-    else:
-        with Live(render(), console=out, auto_refresh=False, transient=False) as live:
+    if live_screen:
+        with Live(render(), console=out, auto_refresh=False) as live:
             await _for(seconds, following, _refresh(live, render))
+        return status.reached
+    try:
+        await _for(seconds, following)
+    finally:
+        if not as_json:
+            out.print(render())
     return status.reached
 
 

@@ -135,7 +135,7 @@ def load(file: Path | None = None, **options: Any) -> ConsoleSettings:
     try:
         return FromFile(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        raise SettingsError(describe(error)) from None
+        raise SettingsError(describe(error).removeprefix("message: ")) from None
     except (OSError, tomllib.TOMLDecodeError) as error:
         msg = f"{path}: {error}"
         raise SettingsError(msg) from None

@@ -36,10 +36,20 @@ _STATUS_STYLES: Final = {
 
 
 def fleet_table(
-    kiosks: Iterable[KioskView], now: datetime, words: Words = ENGLISH
+    kiosks: Iterable[KioskView],
+    now: datetime,
+    words: Words = ENGLISH,
+    *,
+    max_rows: int | None = None,
 ) -> RenderableType:
-    """All kiosks, one row each; fits 100 columns."""
+    """All kiosks, one row each; fits 100 columns.
+
+    Where they are more than ``max_rows``, the most urgent ones and how many there are besides.
+    """
     rows = list(kiosks)
+    more = 0 if max_rows is None else len(rows) - max_rows
+    if more > 0:
+        rows = sorted(rows, key=lambda view: view.urgency)[:max_rows]
     if not rows:
         return Text(words.no_kiosks, style="dim")
     table = Table(box=None, expand=True, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
@@ -63,7 +73,7 @@ def fleet_table(
             _cameras(view),
             style="" if view.state == "online" else "dim",
         )
-    return table
+    return Group(table, Text(words.more.format(more), "dim")) if more > 0 else table
 
 
 def kiosk_panel(

@@ -23,6 +23,7 @@ class Words:
     receipts: str
     nothing: str
     no_kiosks: str
+    more: str
     lost_messages: str
     states: Mapping[str, str]
     severities: Mapping[str, str]
@@ -43,6 +44,7 @@ ENGLISH = Words(
     receipts="Commands",
     nothing="none",
     no_kiosks="no kiosk has been heard of yet",
+    more="and {} more, less urgent",
     lost_messages="messages lost",
     states=MappingProxyType({}),
     severities=MappingProxyType({}),
@@ -63,6 +65,7 @@ CHINESE = Words(
     receipts="指令回执",
     nothing="无",
     no_kiosks="尚未收到任何岗亭的消息",
+    more="另有 {} 个,情况较轻",
     lost_messages="条消息丢失",
     states=MappingProxyType(
         {"online": "在线", "stopping": "停止中", "offline": "离线", "unknown": "未知"}

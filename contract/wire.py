@@ -59,7 +59,7 @@ def describe(error: ValidationError) -> str:
     parts = []
     for item in error.errors(include_url=False)[:3]:
         where = ".".join(str(step) for step in item["loc"]) or "message"
-        parts.append(f"{where}: {item['msg']}")
+        parts.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
     more = error.error_count() - 3
     return "; ".join(parts) + (f" (and {more} more)" if more > 0 else "")
 

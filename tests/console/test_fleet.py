@@ -260,6 +260,19 @@ def test_the_table_fits_a_hundred_columns(wire, words):
     assert "k-2" in text
 
 
+def test_a_large_fleet_shows_the_urgent_ones(wire):
+    """More kiosks than rows: offline and alarms first, and how many are left out."""
+    for number in range(9):
+        wire.send(state("online", 1), kiosk=f"k-{number}")
+    wire.send(state("offline", 1), kiosk="k-7")
+    wire.send(raised("minor"), kiosk="k-5")
+    wire.send(raised("major"), kiosk="k-6")
+    text = rendered(fleet_table(wire.fleet.kiosks, START, max_rows=4))
+    rows = [line.split()[0] for line in text.splitlines()[1:5]]
+    assert rows == ["k-7", "k-6", "k-5", "k-0"]
+    assert "and 5 more" in text
+
+
 def test_the_panel_shows_a_kiosk(wire):
     """State, health, alarm, newest events and receipts of one kiosk."""
     wire.send(state("online", 1, agent_version="0.1.0"))
