@@ -1,5 +1,3 @@
 """The daemon: puts the rooms together, keeps them alive, and answers the person on site."""
 
-from importlib.metadata import version
-
-VERSION = version("kiosk-agent")
+VERSION = "0.1.0"

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
-import signal
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent import VERSION
 from agent.errors import AgentError
-from agent.settings import DEFAULT_FILE, Settings, load
+
+if TYPE_CHECKING:
+    from agent.settings import Settings
+
+DEFAULT_FILE = Path("/etc/kiosk-agent/agent.toml")
 
 app = typer.Typer(
     name="kiosk-agent",
@@ -37,42 +41,30 @@ def main() -> None:
         sys.exit(1)
 
 
-def _load(config: Path | None) -> Settings:
-    if config is None and DEFAULT_FILE.exists():
-        config = DEFAULT_FILE
-    return load(config)
+def _load(config: Path | None) -> "Settings":
+    from agent.settings import load
+
+    return load(_path(config))
+
+
+def _path(config: Path | None) -> Path | None:
+    return DEFAULT_FILE if config is None and DEFAULT_FILE.exists() else config
 
 
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the agent until it is told to stop (SIGTERM)."""
-    from agent.log import configure
-
-    settings = _load(config)
-    configure(settings.log)
-    # A thread that writes to the database may hold up the event loop for a millisecond, not five.
-    sys.setswitchinterval(0.001)
-    asyncio.run(_run(settings))
-
-
-async def _run(settings: Settings) -> None:
-    from agent.daemon import Agent
-
-    me = asyncio.current_task()
-    assert me is not None  # noqa: S101 - asyncio.run made it
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, me.cancel)
-    try:
-        await Agent(settings).run()
-    except asyncio.CancelledError:
-        return
+    path = _path(config)
+    # The daemon is a process of its own, without the memory of this one; its few short-lived
+    # threads need no heaps of their own.
+    arguments = [sys.executable, "-m", "agent.run", *([str(path)] if path else [])]
+    os.execve(sys.executable, arguments, {"MALLOC_ARENA_MAX": "1", **os.environ})  # noqa: S606
 
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="Settings file to check.")]) -> None:
     """Check a settings file; says line and reason of each fault."""
-    settings = load(file)
+    settings = _load(file)
     typer.echo(f"{file}: good (kiosk {settings.kiosk.id}, {len(settings.camera)} cameras)")
 
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from vision.camera import Camera
 
 from agent import VERSION
 from agent.alarms import FaultAlarms
@@ -29,6 +28,7 @@ from telemetry.link import Birth, Link, LinkState, Subscription
 from telemetry.mqtt import MqttTransport
 from telemetry.outbox import Outbox
 from telemetry.transport import Incoming, LinkError, RetainHandling
+from vision.camera import Camera
 
 log = structlog.get_logger()
 

@@ -28,7 +28,6 @@ from telemetry.settings import LinkSettings, OutboxSettings, Section
 from vision.settings import CameraSettings
 
 ENV_PREFIX = "KIOSK_AGENT_"
-DEFAULT_FILE = Path("/etc/kiosk-agent/agent.toml")
 MAX_FILE_BYTES = 1024 * 1024
 
 

@@ -16,7 +16,7 @@ def render(status: dict[str, Any], console: Console | None = None) -> None:
     table.add_column()
     table.add_row("kiosk", f"{status['kiosk']}  (agent {status['version']})")
     table.add_row("alive", _good(status["alive"], "yes", "NO"))
-    line = Text.assemble(_good(link["state"] == "online", link["state"], link["state"]))
+    line = _good(link["state"] == "online", link["state"], link["state"])
     line.append(f"  {link['broker']}, session {link['session']}, {link['reconnects']} reconnects")
     table.add_row("link", line)
     if link["last_error"]:
@@ -28,7 +28,7 @@ def render(status: dict[str, Any], console: Console | None = None) -> None:
     )
     table.add_row("operators", status["operators"])
     for camera in status["cameras"]:
-        text = Text.assemble(_good(camera["state"] == "online", camera["state"], camera["state"]))
+        text = _good(camera["state"] == "online", camera["state"], camera["state"])
         text.append(f"  {camera['frames_per_s']:.1f} frames/s, {camera['restarts']} restarts")
         if camera["conditions"]:
             text.append("  " + ", ".join(camera["conditions"]), style="red")
@@ -48,5 +48,5 @@ def render(status: dict[str, Any], console: Console | None = None) -> None:
     console.print(table)
 
 
-def _good(good: bool, yes: str, no: str) -> tuple[str, str]:  # noqa: FBT001
-    return (yes, "green") if good else (no, "bold red")
+def _good(good: bool, yes: str, no: str) -> Text:  # noqa: FBT001
+    return Text(yes, "green") if good else Text(no, "bold red")
