@@ -1,0 +1,99 @@
+"""One complete message of every type of the contract, with every optional field filled."""
+
+from datetime import UTC, datetime
+
+from contract import Data, events, gap, health, receipt, state
+
+TIME = datetime(2026, 11, 1, 7, 59, 30, 250_000, tzinfo=UTC)
+ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+_PICTURE = {
+    "camera": "front",
+    "phase": "end",
+    "duration_s": 12.5,
+    "luma_mean": 3.25,
+    "luma_std": 1.5,
+    "sharpness": 4.0,
+    "sharpness_usual": 120.0,
+    "still_s": 0.5,
+    "scene_match": -0.25,
+}
+_ALARM = {"alarm_id": ID, "code": "disk_full", "severity": "major", "subject": "state"}
+_CAMERA = health.CameraHealth(
+    name="front",
+    state="online",
+    frames_per_s=25.0,
+    decode_errors=1,
+    dropped_frames=2,
+    restarts=3,
+    frame_age_s=0.04,
+    width_px=1920,
+    height_px=1080,
+    rss_bytes=90_000_000,
+    conditions=("blurred",),
+)
+_NUMBERS = {
+    name: 7
+    for name, field in health.Health.model_fields.items()
+    if field.annotation in {int, float, int | None, float | None}
+}
+_TEXTS = {
+    "changed": ("cpu_percent",),
+    "disk_read_only": False,
+    "network_interface": "wwan0",
+    "modem_access": "lte",
+}
+
+SAMPLES: tuple[Data, ...] = (
+    state.State(
+        state="online",
+        session=7,
+        last_sequence=1234,
+        agent_version="0.1.0",
+        started=TIME,
+        config_version=3,
+        capabilities=("ping",),
+        services=(state.Service(name="inspection", available=False, reason="no printer"),),
+    ),
+    state.ServiceChanged(service=state.Service(name="inspection", available=True)),
+    state.AgentStarted(agent_version="0.1.0", clean=False),
+    state.SessionTaken(times=3),
+    health.Health(
+        cause="change",
+        **_NUMBERS,
+        **_TEXTS,
+        cameras=(_CAMERA,),
+        alarms=(health.ActiveAlarm(**_ALARM, raised=TIME, text="4% free"),),
+    ),
+    gap.Gap(
+        message_class="telemetry",
+        count=5,
+        first_sequence=10,
+        last_sequence=20,
+        reason="full",
+        from_time=TIME,
+        to_time=TIME,
+    ),
+    receipt.Receipt(
+        command_id=ID,
+        claimed_id=ID,
+        action="ping",
+        status="rejected",
+        code="expired",
+        text="the command expired 5 s ago",
+        signers=("operator-1",),
+        result={"nested": [1, 2.5, None, "x", {"deep": True}]},
+    ),
+    events.CameraOnline(camera="front", width_px=1920, height_px=1080, outage_s=9.5),
+    events.CameraLost(camera="front", reason="hung", text="no frame for 5 s"),
+    events.CameraBlack(**_PICTURE),
+    events.CameraFrozen(**_PICTURE),
+    events.CameraBlurred(**_PICTURE),
+    events.CameraCovered(**_PICTURE),
+    events.CameraMoved(**_PICTURE),
+    events.MotionBegin(camera="front", area_percent=4.5),
+    events.MotionEnd(camera="front", begun=TIME, duration_s=3.5, area_max_percent=60.0),
+    events.PresenceBegin(camera="front", face_px=120, faces=1),
+    events.PresenceEnd(camera="front", begun=TIME, duration_s=30.0, faces_max=2),
+    events.AlarmRaised(**_ALARM, text="4% free", value=4.0, threshold=5.0),
+    events.AlarmCleared(**_ALARM, raised=TIME, duration_s=60.0, value=12.0),
+)
