@@ -49,7 +49,7 @@ async def publish(folder: Path, port: int, client: str, limit: int | None) -> No
         await asyncio.gather(*(produce() for _ in range(5)), *tasks)
     for _ in range(limit or 0):
         await outbox.put(MotionBegin(camera="front", area_percent=1.0), clock.stamp())
-    while outbox.rows:  # noqa: ASYNC110 - nobody tells when it is empty
+    while outbox.rows:
         await asyncio.sleep(0.02)
     print(f"last {outbox.last_sequence}", flush=True)
     tasks[1].cancel()

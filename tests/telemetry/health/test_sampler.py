@@ -54,7 +54,7 @@ async def test_a_probe_that_hangs_holds_one_thread_and_nobody_up():
         assert await probes.sample() == {"cpu_percent": 1.0}
     assert asked == 1
     stuck.set()
-    while "disk_used_percent" not in await probes.sample():  # noqa: ASYNC110  # a thread ends
+    while "disk_used_percent" not in await probes.sample():  # a thread ends
         await asyncio.sleep(0.001)
     assert asked == 1
     await probes.sample()

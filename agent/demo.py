@@ -1,0 +1,407 @@
+"""The demonstration: a broker, a real agent, and what the operator sees, all on this machine."""
+
+import asyncio
+import hashlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from agent.broker import EmbeddedBroker
+from agent.errors import DemoError
+from console import keys
+from console.connection import Arrival, follow
+from console.fleet import Fleet
+from console.send import Order, Outcome, see_through
+from console.settings import ConsoleSettings
+from console.view import kiosk_panel
+from contract import Topics
+from contract.command import Command, sign_command
+from contract.gap import Gap
+from contract.ids import uuid7
+from contract.keys import KeySet, PrivateKey
+
+KIOSK = "demo"
+SCENES = ("street", "counter")
+PING_EVERY_S = 8.0
+_COMMAND_TTL_S = 30
+_STOP_S = 10.0
+_SETTLE_S = 3.0
+_POLL_S = 0.05
+_REFRESH_S = 0.25
+_MIB = 2**20
+
+
+@dataclass(slots=True)
+class Summary:
+    """What happened while the demonstration ran."""
+
+    seconds: float = 0.0
+    messages: Counter[str] = field(default_factory=Counter)
+    """By CloudEvents type."""
+    lost_sequence_numbers: int = 0
+    admitted_lost: int = 0
+    repeated: int = 0
+    commands_done: int = 0
+    commands_failed: int = 0
+    peak_rss_mib: float = 0.0
+    """Of the agent's own process."""
+    peak_rss_with_cameras_mib: float = 0.0
+    agent_exit_status: int | None = None
+    _sequences: set[int] = field(default_factory=set)
+    _admitted: set[int] = field(default_factory=set)
+
+    def add(self, payload: bytes) -> None:
+        """Count a message that arrived."""
+        message = json.loads(payload)
+        sequence = message.get("sequence")
+        if sequence is not None and sequence in self._sequences:
+            self.repeated += 1
+            return
+        self.messages[message["type"]] += 1
+        if sequence is not None:
+            self._sequences.add(sequence)
+        if message["type"] == Gap.TYPE:
+            first, last = message["data"]["first_sequence"], message["data"]["last_sequence"]
+            self._admitted.update(range(first, last + 1))
+            self.admitted_lost += message["data"].get("count") or 0
+        self.lost_sequence_numbers = len(self._holes())
+
+    def _holes(self) -> set[int]:
+        numbers = range(1, max(self._sequences, default=0) + 1)
+        return set(numbers) - self._sequences - self._admitted
+
+    @property
+    def camera_events(self) -> int:
+        """Motion, presence, and what happened to cameras."""
+        kinds = ("camera", "motion", "presence")
+        return sum(
+            count
+            for type_, count in self.messages.items()
+            if type_.split(".")[1] == "event" and type_.split(".")[2] in kinds
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether health, camera events and a command's round trip all happened."""
+        health = self.messages["kiosk.health.v1"]
+        return bool(health and self.camera_events and self.commands_done)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON summary."""
+        values = {name: value for name, value in asdict(self).items() if name[0] != "_"}
+        values["messages"] = dict(sorted(self.messages.items()))
+        return {"complete": self.complete, "camera_events": self.camera_events, **values}
+
+
+def run_demo(*, sources: Sequence[str], seconds: float | None, screen: bool) -> Summary:
+    """Run until the time is over or somebody interrupts.
+
+    Args:
+        sources: cameras; without any, two clips that the project renders itself.
+        seconds: how long, from the moment the agent starts; ``None``: until interrupted.
+        screen: whether to show the live view.
+
+    Raises:
+        DemoError: a part could not be started.
+    """
+    demo = _Demo(sources, seconds, Console() if screen else None)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(demo.run())
+    return demo.summary
+
+
+class _Demo:
+    def __init__(
+        self, sources: Sequence[str], seconds: float | None, console: Console | None
+    ) -> None:
+        self._sources = list(sources)
+        self._seconds = seconds
+        self._console = console
+        self._fleet = Fleet("kiosk/v1")
+        self._online = asyncio.Event()
+        self.summary = Summary()
+
+    async def run(self) -> None:
+        self._say("preparing the cameras' clips ..." if not self._sources else "starting ...")
+        sources = self._sources or await _clips()
+        with tempfile.TemporaryDirectory(prefix="kiosk-demo-") as name:
+            folder = Path(name)
+            broker = EmbeddedBroker()
+            await asyncio.to_thread(broker.start)
+            try:
+                await self._with_broker(folder, broker.port, sources)
+            finally:
+                await asyncio.to_thread(broker.stop)
+
+    async def _with_broker(self, folder: Path, port: int, sources: Sequence[str]) -> None:
+        key = keys.new_key("demo operator", "operator")
+        settings_file = folder / "agent.toml"
+        await asyncio.to_thread(_write_files, folder, settings_file, port, sources, key)
+        centre = ConsoleSettings(broker=f"mqtt://127.0.0.1:{port}")
+        listening = asyncio.Event()
+        following = asyncio.create_task(
+            follow(
+                centre,
+                [Topics(KIOSK).up("up/#")],
+                self._receive,
+                lambda problem: listening.set() if problem is None else None,
+            )
+        )
+        try:
+            await listening.wait()
+            log = folder / "agent.log"
+            async with _agent(settings_file, log, self.summary) as process:
+                await self._live(process, log, centre, key)
+                # What is on its way may arrive: numbers overtake each other.
+                await self._soon(lambda: not self.summary.lost_sequence_numbers)
+            await self._soon(lambda: self._fleet.kiosk(KIOSK).state == "stopping")
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _live(
+        self,
+        process: asyncio.subprocess.Process,
+        log: Path,
+        centre: ConsoleSettings,
+        key: PrivateKey,
+    ) -> None:
+        began = time.monotonic()
+        tasks = [
+            asyncio.create_task(process.wait(), name="agent"),
+            asyncio.create_task(self._ping(centre, key), name="ping"),
+            asyncio.create_task(self._measure(process.pid), name="measure"),
+        ]
+        if self._console is not None:
+            tasks.append(asyncio.create_task(self._show(self._console), name="screen"))
+        try:
+            done, _ = await asyncio.wait(
+                tasks, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()
+                last = await asyncio.to_thread(_last_lines, log)
+                msg = f"the {task.get_name()} ended too early; the agent's last words:\n{last}"
+                raise DemoError(msg)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.summary.seconds = round(time.monotonic() - began, 1)
+
+    async def _soon(self, condition: Callable[[], bool]) -> None:
+        """Wait a moment for a condition; the summary's numbers speak for themselves."""
+        for _ in range(int(_SETTLE_S / _POLL_S)):
+            if condition():
+                return
+            await asyncio.sleep(_POLL_S)
+
+    def _receive(self, arrived: Arrival) -> None:
+        change = self._fleet.feed(
+            arrived.topic, arrived.payload, now=datetime.now(UTC), retained=arrived.retained
+        )
+        if change is None:
+            return
+        self.summary.add(arrived.payload)
+        if change.view.state == "online":
+            self._online.set()
+
+    async def _ping(self, centre: ConsoleSettings, key: PrivateKey) -> None:
+        await self._online.wait()
+        while True:
+            await asyncio.sleep(1)
+            order = _ping_order(key)
+            outcome = await see_through(
+                centre,
+                order,
+                timeout_s=_COMMAND_TTL_S,
+                on_receipt=lambda _: None,
+                report=lambda _: None,
+            )
+            if outcome is Outcome.SUCCEEDED:
+                self.summary.commands_done += 1
+            else:
+                self.summary.commands_failed += 1
+            await asyncio.sleep(PING_EVERY_S)
+
+    async def _measure(self, pid: int) -> None:
+        while True:
+            own, with_cameras = await asyncio.to_thread(_memory_mib, pid)
+            summary = self.summary
+            summary.peak_rss_mib = max(summary.peak_rss_mib, own)
+            summary.peak_rss_with_cameras_mib = max(summary.peak_rss_with_cameras_mib, with_cameras)
+            await asyncio.sleep(0.5)
+
+    async def _show(self, console: Console) -> None:
+        with Live(self._render(console), console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(self._render(console), refresh=True)
+                await asyncio.sleep(_REFRESH_S)
+
+    def _render(self, console: Console) -> RenderableType:
+        rows = max(6, console.height - 14)
+        panel = kiosk_panel(
+            self._fleet.kiosk(KIOSK),
+            datetime.now(UTC),
+            events=max(3, rows * 2 // 3),
+            receipts=max(2, rows // 3),
+        )
+        summary = self.summary
+        line = Text.assemble(
+            (" kiosk-agent demo ", "bold reverse"),
+            f"  {sum(summary.messages.values())} messages, "
+            f"{summary.lost_sequence_numbers} missing, {summary.commands_done} commands done, "
+            f"agent {summary.peak_rss_mib:.0f} MiB ({summary.peak_rss_with_cameras_mib:.0f} with "
+            "cameras)   ",
+            ("Ctrl-C ends", "dim"),
+        )
+        return Group(panel, line)
+
+    def _say(self, text: str) -> None:
+        if self._console is not None:
+            self._console.print(text, style="dim")
+
+
+async def _clips() -> list[str]:
+    """Render the project's own clips; they are kept for the next time."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(base).expanduser() / "kiosk-agent"  # noqa: ASYNC240 - no file is touched
+    version = await asyncio.to_thread(_clip_version)
+    paths = [folder / f"{scene}-{version}.avi" for scene in SCENES]
+    await asyncio.to_thread(lambda: folder.mkdir(parents=True, exist_ok=True))
+    await asyncio.gather(
+        *(_render_clip(scene, path) for scene, path in zip(SCENES, paths, strict=True))
+    )
+    return [str(path) for path in paths]
+
+
+async def _render_clip(scene: str, path: Path) -> None:
+    if await asyncio.to_thread(path.exists):
+        return
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "vision.clip", scene, str(path)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    if process.returncode:
+        msg = f"the demo clip {path} could not be rendered: {said.decode(errors='replace')[-500:]}"
+        raise DemoError(msg)
+
+
+def _clip_version() -> str:
+    """Changes with the code that draws the clips."""
+    spec = importlib.util.find_spec("vision.clip")
+    digest = hashlib.sha256()
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for path in sorted(Path(folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _write_files(
+    folder: Path, settings_file: Path, port: int, sources: Sequence[str], key: PrivateKey
+) -> None:
+    operators = folder / "operators.json"
+    operators.write_text(KeySet(keys=(key.public(),)).model_dump_json(exclude_none=True))
+    quote = json.dumps  # a JSON string is a TOML string
+    names = SCENES if len(sources) == len(SCENES) else [f"camera{n}" for n in range(len(sources))]
+    cameras = "".join(
+        f"\n[[camera]]\nname = {quote(name)}\nsource = {quote(source)}\n"
+        for name, source in zip(names, sources, strict=True)
+    )
+    settings_file.touch(mode=0o600)  # a camera's address may hold a password
+    settings_file.write_text(
+        f"""\
+[kiosk]
+id = "{KIOSK}"
+state_folder = {quote(str(folder / "state"))}
+
+[link]
+port = {port}
+
+[health]
+sample_s = 2
+interval_s = 5
+
+[commands]
+operators = {quote(str(operators))}
+{cameras}""",
+        encoding="utf-8",
+    )
+
+
+@asynccontextmanager
+async def _agent(
+    settings_file: Path, log: Path, summary: Summary
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The agent as its own process, stopped as a service manager stops it."""
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "agent.run", str(settings_file)),
+            stdout=output,
+            stderr=output,
+            # Its own session: Ctrl-C is for the demonstration, which then stops the agent.
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        summary.agent_exit_status = process.returncode
+
+
+def _ping_order(key: PrivateKey) -> Order:
+    now = time.time()
+    command = Command(
+        id=uuid7(int(now * 1000)),
+        kiosk=KIOSK,
+        action="ping",
+        args={"echo": "hello, kiosk"},
+        reason="demonstration",
+        nbf=int(now),
+        exp=int(now) + _COMMAND_TTL_S,
+        ttl_s=_COMMAND_TTL_S,
+    )
+    return Order(KIOSK, command.id, sign_command(command, [key]), _COMMAND_TTL_S)
+
+
+def _memory_mib(pid: int) -> tuple[float, float]:
+    """Resident memory of a process, and with its children, in MiB."""
+    try:
+        process = psutil.Process(pid)
+        own = process.memory_info().rss / _MIB
+        children = 0.0
+        for child in process.children(recursive=True):
+            with suppress(psutil.Error):
+                children += child.memory_info().rss / _MIB
+    except psutil.Error:
+        return 0.0, 0.0
+    return round(own, 1), round(own + children, 1)
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
