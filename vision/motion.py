@@ -82,9 +82,10 @@ class Motion:
         phase = self._hold.update(now, on=on)
         if on and self.active:
             self._moved_s = now
-        self._area_max = max(self._area_max, area) if self.active and phase is None else area
         if phase == "begin":
+            self._area_max = area
             return Moving(phase="begin", area_percent=round(area, 2))
+        self._area_max = max(self._area_max, area)
         if phase == "end":
             return Moving(
                 phase="end",
