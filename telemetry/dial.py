@@ -40,6 +40,7 @@ class Line:
         self._read = 0
         self._to_send = bytearray()
         self._collect = False
+        self._abandoned = False
 
     def recv(self, size: int) -> bytes:
         """Return up to ``size`` bytes, as ``socket.recv`` does.
@@ -71,6 +72,8 @@ class Line:
 
     def send(self, data: bytes | bytearray) -> int:
         """Take all of ``data``; what is in flight is bounded by those who send."""
+        if self._abandoned:
+            return len(data)
         if self._collect:
             self._to_send += data
         else:
@@ -110,6 +113,9 @@ class Line:
         Else the kernel would go on trying for minutes, and a CONNECT that arrives late takes the
         session from a newer connection.
         """
+        # A TLS socket that is shut down would send the rest in clear text.
+        self._abandoned = True
+        self._to_send.clear()
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._sock.shutdown(socket.SHUT_RD)

@@ -89,6 +89,7 @@ class MqttConnection:
         self._incoming: asyncio.Queue[Incoming | None] = asyncio.Queue()
         # No broker keeps to the receive maximum strictly; this bounds our memory.
         self._incoming_limit = 2 * options.receive_maximum
+        self._flooded = False
         self._reason: LinkError | None = None
         self._ended = asyncio.Event()
         self._client = _client(options)
@@ -282,7 +283,9 @@ class MqttConnection:
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         if self._incoming.qsize() >= self._incoming_limit:
             # Not acknowledged, so the broker sends it again on the next connection.
-            _log.warning("mqtt_message_put_off", topic=message.topic, waiting=self._incoming_limit)
+            if not self._flooded:
+                self._flooded = True
+                _log.warning("mqtt_flood", broker=self._where, waiting=self._incoming_limit)
             return
         incoming = Incoming(
             topic=message.topic,
