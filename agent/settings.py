@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -148,12 +149,23 @@ def parse(text: str, name: str) -> Settings:
         overridden = _overridden()
         raise SettingsError(
             [
-                _fault(name, tuple(item["loc"]), item["msg"], lines, overridden)
+                _fault(name, tuple(item["loc"]), _reason(item), lines, overridden)
                 for item in error.errors(include_url=False, include_input=False)
             ]
         ) from None
     except ValueError as error:  # an environment variable that is not JSON where it must be
         raise SettingsError([f"environment: {error}"]) from None
+
+
+def _reason(item: ErrorDetails) -> str:
+    """What is wrong, in the words of a person with a settings file."""
+    match item["type"]:
+        case "extra_forbidden":
+            return "unknown key"
+        case "missing":
+            return "missing"
+        case _:
+            return item["msg"].removeprefix("Value error, ")
 
 
 def _syntax_fault(name: str, message: str) -> str:

@@ -1,8 +1,8 @@
 """The telemetry path against raw paho, on the same broker in the same run."""
 
 import asyncio
-import contextlib
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -11,11 +11,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import paho.mqtt.client as paho
+import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.broker import EmbeddedBroker
+from agent.log import configure
+from agent.settings import LogSettings
+from bench import Figures
 from contract import Event, Topics
 from contract.wire import Text
 from telemetry.clock import SystemClock
@@ -32,6 +37,11 @@ PAYLOAD_BYTES = 300
 WINDOW = 200
 PACED_PER_S = 500
 PACED_S = 6
+ROUNDS = 3
+IDLE_WARM_UP_S = 12
+IDLE_S = 40
+
+T = TypeVar("T")
 
 
 class BenchEvent(Event, kind="bench"):
@@ -141,7 +151,7 @@ async def backlog_drain_per_s(folder: Path, port: int) -> float:
             return BACKLOG / (time.perf_counter() - began)
 
 
-async def paced(folder: Path, port: int) -> dict[str, float]:
+async def paced(folder: Path, port: int) -> Figures:
     """Latency of a put and of the loop at a steady rate, well above a kiosk's."""
     waits: list[float] = []
     lags: list[float] = []
@@ -169,10 +179,10 @@ async def paced(folder: Path, port: int) -> dict[str, float]:
         await asyncio.gather(*tasks)
         watcher.cancel()
     return {
-        "enqueue_p99_ms": 1000 * percentile(waits, 99),
-        "enqueue_p50_ms": 1000 * percentile(waits, 50),
-        "loop_held_p99_ms": 1000 * percentile(lags, 99),
-        "loop_held_max_ms": 1000 * max(lags),
+        "enqueue_p50_ms": round(1000 * percentile(waits, 50), 2),
+        "enqueue_p99_ms": round(1000 * percentile(waits, 99), 2),
+        "loop_held_p99_ms": round(1000 * percentile(lags, 99), 2),
+        "loop_held_max_ms": round(1000 * max(lags), 2),
     }
 
 
@@ -211,31 +221,54 @@ def paho_qos1_per_s(port: int) -> float:
     return MESSAGES / seconds
 
 
-def run() -> dict[str, float]:
-    """All figures; see bench/RESULTS.md for what they mean."""
-    figures: dict[str, float] = {}
-    sys.setswitchinterval(0.001)
-
-    def measured(work: Callable[[Path, int], object]) -> object:
-        with tempfile.TemporaryDirectory() as folder, EmbeddedBroker() as broker:
-            return work(Path(folder), broker.port)
-
-    raw = [float(measured(lambda _, port: paho_qos1_per_s(port))) for _ in range(2)]  # type: ignore[arg-type]
-    durable = [
-        float(measured(lambda folder, port: asyncio.run(durable_per_s(folder, port))))  # type: ignore[arg-type]
-        for _ in range(2)
-    ]
-    raw.append(float(measured(lambda _, port: paho_qos1_per_s(port))))  # type: ignore[arg-type]
-    figures["durable_per_s"] = max(durable)
-    figures["paho_qos1_per_s"] = statistics.median(raw)
-    figures["ratio"] = figures["durable_per_s"] / figures["paho_qos1_per_s"]
-    figures["backlog_drain_per_s"] = float(
-        measured(lambda folder, port: asyncio.run(backlog_drain_per_s(folder, port)))  # type: ignore[arg-type]
+def idle(folder: Path, port: int) -> Figures:
+    """Memory and CPU of the agent as it is shipped, without cameras, with nothing to do."""
+    settings = folder / "agent.toml"
+    settings.write_text(
+        f'[kiosk]\nid = "idle"\nstate_folder = "{folder}/state"\n[link]\nport = {port}\n'
     )
-    with contextlib.suppress(KeyboardInterrupt):
-        figures |= measured(lambda folder, port: asyncio.run(paced(folder, port)))  # type: ignore[arg-type, operator]
-    return figures
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent.cli", "run", "--config", str(settings)],
+        stderr=subprocess.DEVNULL,
+    ) as agent:
+        process = psutil.Process(agent.pid)
+        time.sleep(IDLE_WARM_UP_S)
+        before, began = process.cpu_times(), time.perf_counter()
+        time.sleep(IDLE_S)
+        after, seconds = process.cpu_times(), time.perf_counter() - began
+        rss = process.memory_info().rss
+        agent.terminate()
+    spent = after.user + after.system - before.user - before.system
+    return {
+        "idle_rss_mib": round(rss / 2**20, 1),
+        "idle_cpu_percent": round(100 * spent / seconds, 2),
+    }
 
 
-if __name__ == "__main__":
-    print(run())
+def run() -> Figures:
+    """Measure; some two minutes. The figures are explained in bench/RESULTS.md."""
+    configure(LogSettings(level="error"))
+    sys.setswitchinterval(0.001)  # as the agent does
+    raw: list[float] = []
+    durable: list[float] = []
+    for _ in range(ROUNDS):
+        raw.append(on_fresh_broker(lambda _, port: paho_qos1_per_s(port)))
+        durable.append(
+            on_fresh_broker(lambda folder, port: asyncio.run(durable_per_s(folder, port)))
+        )
+    figures: Figures = {
+        "durable_per_s": round(statistics.median(durable)),
+        "paho_qos1_per_s": round(statistics.median(raw)),
+        "ratio": round(statistics.median(durable) / statistics.median(raw), 3),
+    }
+    figures |= on_fresh_broker(lambda folder, port: asyncio.run(paced(folder, port)))
+    figures["backlog_drain_per_s"] = round(
+        on_fresh_broker(lambda folder, port: asyncio.run(backlog_drain_per_s(folder, port)))
+    )
+    return figures | on_fresh_broker(idle)
+
+
+def on_fresh_broker(work: Callable[[Path, int], T]) -> T:
+    """Run a measurement with an empty folder and a broker of its own."""
+    with tempfile.TemporaryDirectory() as folder, EmbeddedBroker() as broker:
+        return work(Path(folder), broker.port)
