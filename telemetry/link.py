@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,16 +21,21 @@ from telemetry.settings import LinkSettings, OutboxSettings
 from telemetry.transport import (
     Connection,
     ConnectOptions,
+    HungUpError,
     Incoming,
     LineLostError,
     LinkError,
     NotAuthorisedError,
     RetainHandling,
+    SessionTakenError,
     TlsOptions,
     Transport,
     Will,
 )
 
+TWIN_HANG_UPS = 3
+TWIN_WINDOW_S = 600.0
+"""So many hang-ups in so long look like a second client with our id."""
 STABLE_S = 30.0
 """A connection that lived this long was a good one: the next pause starts small again."""
 _GOODBYE_S = 2.0
@@ -111,6 +117,7 @@ class Link:
         self._on_denied = on_denied
         self._backoff = Backoff(settings.reconnect_min_s, settings.reconnect_max_s, jitter)
         self._connection: Connection | None = None
+        self._hang_ups: deque[float] = deque(maxlen=TWIN_HANG_UPS)
         self.state = LinkState.WAITING
         self.session = 0
         self.connects = 0
@@ -127,7 +134,7 @@ class Link:
         try:
             while True:
                 began = self._clock.monotonic()
-                error = await self._session()
+                error = self._suspect_twin(await self._session())
                 if self._clock.monotonic() - began >= STABLE_S:
                     self._backoff.reset()
                 pause = self._backoff.next_s() if error.retryable else self._backoff.slow_s()
@@ -136,6 +143,24 @@ class Link:
                 await self._clock.sleep(pause)
         finally:
             self._change(LinkState.STOPPED, None)
+
+    def _suspect_twin(self, error: LinkError) -> LinkError:
+        """Tell a twin from a bad line where the broker does not.
+
+        MQTT 5 wants a DISCONNECT with 0x8E for a client whose session is taken over; Mosquitto 2.0
+        and rumqttd just hang up.
+        """
+        if not isinstance(error, HungUpError):
+            return error
+        now = self._clock.monotonic()
+        self._hang_ups.append(now)
+        if len(self._hang_ups) < TWIN_HANG_UPS or now - self._hang_ups[0] > TWIN_WINDOW_S:
+            return error
+        msg = (
+            f"the broker hung up {TWIN_HANG_UPS} times within {now - self._hang_ups[0]:.0f} s, as "
+            f"it does when a second box connects with the id {self._topics.kiosk}"
+        )
+        return SessionTakenError(msg)
 
     async def announce(self) -> None:
         """Say the birth message again: a service or capability changed."""

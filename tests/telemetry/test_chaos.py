@@ -16,6 +16,7 @@ from telemetry.link import Birth, Link
 from telemetry.mqtt import MqttTransport
 from telemetry.outbox import Outbox
 from telemetry.settings import LinkSettings, OutboxSettings
+from telemetry.transport import LinkError, SessionTakenError
 from tests.support.brokers import Mosquitto
 from tests.support.centre import Centre
 from tests.support.clock import START
@@ -42,6 +43,7 @@ class RunningKiosk:
 
     def __init__(self, folder: Path, port: int, name: str) -> None:
         self.clock = SystemClock()
+        self.errors: list[LinkError] = []
         settings = OutboxSettings(backlog_per_s=0)
         topics = Topics(name)
         self.outbox = Outbox(
@@ -65,6 +67,7 @@ class RunningKiosk:
             outbox_settings=settings,
             clock=self.clock,
             birth=lambda: Birth("test", START, (), ()),
+            on_change=lambda _, error: self.errors.append(error) if error else None,
         )
 
     async def __aenter__(self) -> Self:
@@ -133,3 +136,15 @@ async def test_broker_restarts(tmp_path: Path, broker: EmbeddedBroker | Mosquitt
                 await asyncio.sleep(0.05)
         assert kiosk.outbox.lost == 0
         await asyncio.to_thread(centre.close)
+
+
+async def test_twin_is_noticed(tmp_path: Path, broker: EmbeddedBroker | Mosquitto):
+    """Two boxes with one id: it is noticed also where the broker only hangs up, and said."""
+    name = f"twin-{type(broker).__name__.lower()}"
+    async with (
+        RunningKiosk(tmp_path / "one", broker.port, name) as one,
+        RunningKiosk(tmp_path / "two", broker.port, name) as two,
+        asyncio.timeout(20),
+    ):
+        while not any(isinstance(error, SessionTakenError) for error in one.errors + two.errors):
+            await asyncio.sleep(0.05)

@@ -64,12 +64,14 @@ class Kiosk:
         self.received.append(incoming)
 
     async def until(self, condition: Callable[[], bool], step_s: float = 0.05) -> None:
-        """Let time pass in small steps until a condition holds."""
-        for _ in range(3_000):
+        """Let time pass in small steps, each with all its work done, until a condition holds."""
+        for _ in range(5_000):
+            await self.clock.settle()
+            # A round trip through the outbox's thread: what was asked of it before is done.
+            await self.outbox.oldest_age_s()
             await self.clock.settle()
             if condition():
                 return
-            await asyncio.sleep(0.0005)
             await self.clock.advance(step_s)
         msg = "it never came to be"
         raise AssertionError(msg)
@@ -78,6 +80,8 @@ class Kiosk:
         await self.until(lambda: self.link.state is LinkState.ONLINE)
 
     async def stop(self) -> None:
+        if self.task.done():
+            return
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.until(self.task.done)
