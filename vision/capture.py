@@ -17,7 +17,7 @@ from typing import BinaryIO, Literal
 
 # FFmpeg speaks plain TCP to cameras: UDP loses packets, and with them pictures.
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 import cv2
@@ -35,7 +35,7 @@ _EXIT_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _READ_GRACE_S = 5.0
 _FALLBACK_FPS = 25.0
-_LATE_S = 1.0
+_LATE_S = 0.1
 
 
 class CaptureError(Exception):
@@ -122,9 +122,10 @@ class Grabber:
         return self._open()
 
     def _play(self, capture: cv2.VideoCapture) -> None:
-        """Read to the end: a file at its own pace, anything else as it comes."""
+        """Read to the end: what has an end at its own pace, anything else as it comes."""
         fps = capture.get(cv2.CAP_PROP_FPS)
-        step = 1 / (fps if 0 < fps <= 240 else _FALLBACK_FPS) if self._kind == "file" else 0.0
+        recorded = self._kind == "file" or capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+        step = 1 / (fps if 0 < fps <= 240 else _FALLBACK_FPS) if recorded else 0.0
         period = 1 / self._order.settings.frames_per_s
         due = wanted = time.monotonic()
         while not self.stopping and capture.grab():

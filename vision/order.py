@@ -8,7 +8,7 @@ from vision.settings import CameraSettings
 class Order(BaseModel):
     """One camera to watch. The source stands apart: settings dump it redacted only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     source: str = Field(repr=False)
     settings: CameraSettings

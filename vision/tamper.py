@@ -18,7 +18,7 @@ _RECENT_S = 0.7
 """Pictures are averaged over this time before they are compared: sensor noise goes."""
 _FOLLOW_S = 300.0
 """The scene follows slow change (daylight, a parked car) with this time constant."""
-_STEADY_S = 3.0
+_STEADY_S = 5.0
 """A moved camera holds its new view; a person who fills the picture does not hold still."""
 _LONGEST_STEP_S = 1.0
 _BRIGHT_SHARE = 0.01
@@ -56,8 +56,9 @@ class Tamper:
             "frozen": Hold(0, 0),
             "blurred": Hold(settings.detail_lost_s, hold),
             "covered": Hold(settings.detail_lost_s, hold),
-            "moved": Hold(settings.moved_s, hold),
+            "moved": Hold(0, 0),
         }
+        self._strange = Hold(settings.moved_s, hold)
 
     @property
     def scene(self) -> Scene | None:
@@ -83,7 +84,7 @@ class Tamper:
         if not (black or frozen):
             self._learner.update(recent, view, elapsed)
             self._learn(recent, elapsed, likeness)
-        seen = self._judge(likeness, black=black, frozen=frozen, occupied=occupied)
+        seen = self._judge(likeness, now, black=black, frozen=frozen, occupied=occupied)
         changes = []
         for name, hold in self._holds.items():
             phase = hold.update(now, on=getattr(seen, name))
@@ -142,14 +143,14 @@ class Tamper:
             self._scene.follow(recent, elapsed, _FOLLOW_S)
 
     def _judge(
-        self, likeness: Likeness | None, *, black: bool, frozen: bool, occupied: bool
+        self, likeness: Likeness | None, now: float, *, black: bool, frozen: bool, occupied: bool
     ) -> _Seen:
         blurred, covered, moved = (
             self._holds[name].active for name in ("blurred", "covered", "moved")
         )
         if likeness and not (black or frozen):
             blurred, covered = self._detail(likeness, occupied=occupied)
-            moved = not (blurred or covered) and self._elsewhere(likeness, occupied=occupied)
+            moved = self._elsewhere(likeness, now, hidden=blurred or covered or occupied)
         elif black:
             blurred = covered = False
         return _Seen(
@@ -169,13 +170,14 @@ class Tamper:
         coarse = _COARSE_KEPT + (0.1 if self._holds["covered"].active else 0)
         return likeness.coarse >= coarse, likeness.coarse < coarse and not occupied
 
-    def _elsewhere(self, likeness: Likeness, *, occupied: bool) -> bool:
-        """Say whether a steady view shows another scene."""
-        limit = self._settings.scene_match
-        if self._holds["moved"].active:
-            return likeness.match < limit + 0.15
-        steady = self._learner.steady_s >= _STEADY_S
-        return steady and likeness.match < limit and not occupied
+    def _elsewhere(self, likeness: Likeness, now: float, *, hidden: bool) -> bool:
+        """Say whether the view has long been another one, and is steady by now."""
+        active = self._holds["moved"].active
+        limit = self._settings.scene_match + (0.15 if active else 0)
+        strange = likeness.match < limit
+        self._strange.update(now, on=strange)
+        steady = strange and not hidden and self._learner.steady_s >= _STEADY_S
+        return self._strange.active and (active or steady)
 
     def _evidence(self, grey: Grey, now: float, likeness: Likeness | None) -> Evidence:
         mean, deviation = cv2.meanStdDev(grey)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import struct
 from base64 import b64encode
+from typing import Self
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ class RtspCamera:
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
 
-    async def __aenter__(self) -> "RtspCamera":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 
 import pytest
 
@@ -60,7 +61,7 @@ class Stage:
 
     async def _start(self, order):
         if self.cannot_start:
-            raise OSError("out of processes")
+            raise OSError(errno.EAGAIN, "out of processes")
         self.started.append(FakeCapture(order))
         return self.started[-1]
 

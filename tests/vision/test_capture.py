@@ -42,7 +42,7 @@ class Watched:
     async def event(self, kind, count=1):
         """Wait for the ``count``-th event of a kind."""
         async with asyncio.timeout(SOON_S):
-            while len(found := [e for e in self.events if e.KIND == kind]) < count:
+            while len(found := [e for e in self.events if kind == e.KIND]) < count:
                 self._news.clear()
                 await self._news.wait()
         return found[count - 1]

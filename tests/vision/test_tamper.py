@@ -73,7 +73,7 @@ def test_tampering_begins_once_and_ends_once(scene, condition):
     assert names(begun) == [(condition, "begin")]
     assert names(ended) == [(condition, "end")]
     assert begun[0].duration_s is None
-    assert ended[0].duration_s == pytest.approx(13, abs=4)
+    assert 7 < ended[0].duration_s < 16
 
 
 def test_frozen_is_the_same_picture_to_the_last_pixel(scene):
