@@ -262,7 +262,10 @@ class Outbox:
                 self._overflowed.discard(priority)
             if rows:
                 self._after[priority] = rows[-1].sequence
+                # What was stored just before the thread read may have gone out live meanwhile.
+                rows = [row for row in rows if row.key not in self._held]
                 self._held.update(row.key for row in rows)
+            if rows:
                 return rows
         return []
 
