@@ -141,6 +141,8 @@ class Agent:
         finally:
             notify("STOPPING=1")
             log.info("agent stopping")
+            for camera in self._cameras:
+                camera.close()
             await self._outbox.close()
             await self._ledger.close()
 

@@ -23,8 +23,11 @@ class Counters:
         self.sequence_limit = 0
         self.clean = True
         """Whether the run before ended in order (true on the first start)."""
+
+    def load(self) -> None:
+        """Read what the runs before left."""
         try:
-            raw = json.loads(path.read_bytes())
+            raw = json.loads(self._path.read_bytes())
             self.session = int(raw["session"])
             self.sequence_limit = int(raw["sequence_limit"])
             self.clean = bool(raw["clean"])

@@ -111,7 +111,7 @@ class Outbox:
         while self._pending or self._delivered:
             await self._commit()
         await self._in_thread(partial(self._disk.close, self._clock.stamp()))
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)
 
     # -- numbers ---------------------------------------------------------------------------
 
@@ -383,6 +383,7 @@ class _Disk:
         """Open the database, whatever its state."""
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.counters.load()
         known = 0 if self._path.exists() else self.counters.sequence_limit
         try:
             self._store = self._new_store(first_sequence=known)

@@ -1,0 +1,20 @@
+"""What holds for every test: nothing of ours may block the event loop."""
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+ROOMS = ("agent", "commands", "console", "contract", "telemetry", "vision")
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_on_the_loop() -> Iterator[BlockBuster]:
+    """A blocking call from one of our rooms on the event loop's thread fails the test."""
+    with blockbuster_ctx(scanned_modules=list(ROOMS)) as blockbuster:
+        for function in ("io.BufferedReader.read", "os.stat"):
+            # A trace in the log quotes source lines.
+            quoting = blockbuster.functions[function]
+            quoting.can_block_in("linecache.py", {"updatecache", "checkcache"})
+            quoting.can_block_in("rich/traceback.py", {"_render_stack"})
+        yield blockbuster
