@@ -99,7 +99,7 @@ class House:
 
     async def quiet(self) -> None:
         ledger = self.kiosk.ledger
-        while (  # noqa: ASYNC110 - the ledger is a file, not a thing to wait on
+        while (
             await ledger.next_in("running")
             or await ledger.next_in("accepted")
             or await ledger.next_unpublished()

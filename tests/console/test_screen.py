@@ -142,7 +142,7 @@ async def test_watching_survives_the_broker(tmp_path):
     try:
         async with speaking(broker.port) as says:
             await _subscribed(says, process)
-        broker.stop()
+        await asyncio.to_thread(broker.stop)
         async with asyncio.timeout(20):
             assert b"trying again" in await process.stderr.readline()
         await asyncio.to_thread(broker.start)
@@ -154,7 +154,7 @@ async def test_watching_survives_the_broker(tmp_path):
             assert (await line(process))["sequence"] == 50
     finally:
         await end(process)
-        broker.stop()
+        await asyncio.to_thread(broker.stop)
 
 
 @pytest.mark.parametrize("command", [["watch", "--json"], ["events", "k-1"]])
@@ -195,7 +195,7 @@ async def test_tls_passwords_and_the_settings_file(tmp_path: Path):
         assert bad.code == 6
         assert "this user or certificate has no access" in bad.errors
     finally:
-        broker.kill()
+        await asyncio.to_thread(broker.kill)
 
 
 async def _subscribed(
