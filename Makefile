@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(PYTHON)
 export UV_NO_PROGRESS := 1
 
-.PHONY: demo test lint check bench asyncapi clean
+.PHONY: help demo test lint bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,8 +28,9 @@ bench: .venv/.dev ## All benchmarks, as JSON
 	.venv/bin/python -m bench telemetry --json
 	.venv/bin/python -m bench camera --json
 
-asyncapi: .venv/.base ## Write docs/asyncapi.json anew from the models
+docs: .venv/.base ## Write the generated pages anew
 	.venv/bin/kiosk-agent asyncapi > docs/asyncapi.json.new && mv docs/asyncapi.json.new docs/asyncapi.json
+	.venv/bin/kiosk-agent settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 clean: ## Remove what setting up made
 	rm -rf .venv .tools

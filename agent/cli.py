@@ -115,6 +115,14 @@ def asyncapi() -> None:
 
 
 @app.command()
+def settings() -> None:
+    """Print the reference page of all settings."""
+    from agent.settings_page import render
+
+    typer.echo(render(), nl=False)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"kiosk-agent {VERSION}")

@@ -27,13 +27,11 @@ from agent.errors import DemoError
 from console import keys
 from console.connection import Arrival, follow
 from console.fleet import Fleet
-from console.send import Order, Outcome, see_through
+from console.send import Outcome, make_order, see_through
 from console.settings import ConsoleSettings
 from console.view import kiosk_panel
 from contract import Topics
-from contract.command import Command, sign_command
 from contract.gap import Gap
-from contract.ids import uuid7
 from contract.keys import KeySet, PrivateKey
 
 KIOSK = "demo"
@@ -226,7 +224,14 @@ class _Demo:
         await self._online.wait()
         while True:
             await asyncio.sleep(1)
-            order = _ping_order(key)
+            order = make_order(
+                KIOSK,
+                "ping",
+                {"echo": "hello, kiosk"},
+                keys=[key],
+                ttl_s=_COMMAND_TTL_S,
+                reason="demonstration",
+            )
             outcome = await see_through(
                 centre,
                 order,
@@ -372,21 +377,6 @@ async def _agent(
                 process.kill()
                 await process.wait()
         summary.agent_exit_status = process.returncode
-
-
-def _ping_order(key: PrivateKey) -> Order:
-    now = time.time()
-    command = Command(
-        id=uuid7(int(now * 1000)),
-        kiosk=KIOSK,
-        action="ping",
-        args={"echo": "hello, kiosk"},
-        reason="demonstration",
-        nbf=int(now),
-        exp=int(now) + _COMMAND_TTL_S,
-        ttl_s=_COMMAND_TTL_S,
-    )
-    return Order(KIOSK, command.id, sign_command(command, [key]), _COMMAND_TTL_S)
 
 
 def _memory_mib(pid: int) -> tuple[float, float]:

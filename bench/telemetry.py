@@ -176,8 +176,8 @@ async def paced(folder: Path, port: int) -> Figures:
         for number in range(PACED_PER_S * PACED_S):
             tasks.append(asyncio.create_task(put(outbox)))
             await asyncio.sleep(max(0.0, began + number / PACED_PER_S - time.perf_counter()))
-        await asyncio.gather(*tasks)
         watcher.cancel()
+        await asyncio.gather(*tasks)
     return {
         "enqueue_p50_ms": round(1000 * percentile(waits, 50), 2),
         "enqueue_p99_ms": round(1000 * percentile(waits, 99), 2),

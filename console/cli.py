@@ -9,22 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from console import keys, screen
 from console.errors import ConsoleError, SettingsError
-from console.send import Order, Outcome, see_through
+from console.send import Order, Outcome, make_order, see_through
 from console.settings import ConsoleSettings, load
 from console.view import message_line
 from console.words import LANGUAGES
 from contract import ContractError, Data, Envelope
-from contract.command import MAX_VALIDITY_S, Command, sign_command
-from contract.ids import uuid7
+from contract.command import MAX_VALIDITY_S
 from contract.keys import Role
 from contract.receipt import Receipt
-from contract.wire import describe
 
 USAGE = 2
 INTERRUPTED = 130
@@ -135,12 +132,19 @@ def send(
     """
     settings = _settings(context)
     words = LANGUAGES[settings.lang]
-    command, payload = _sign(
-        kiosk, action, paths=key, arguments=arg or [], reason=reason, ticket=ticket, ttl_s=ttl
-    )
-
+    try:
+        order = make_order(
+            kiosk,
+            action,
+            dict(_argument(text) for text in arg or []),
+            keys=[keys.read_private(path) for path in key],
+            ttl_s=ttl,
+            reason=reason,
+            ticket=ticket,
+        )
+    except (ConsoleError, ContractError) as error:
+        _fail(error)
     status = screen.Status(_errors)
-    order = Order(kiosk, command.id, payload, expires_s=ttl)
     last: list[Receipt] = []
 
     def on_receipt(message: Envelope[Data]) -> None:
@@ -155,7 +159,7 @@ def send(
         see_through(settings, order, timeout_s=timeout, on_receipt=on_receipt, report=status.report)
     )
     if outcome is not Outcome.SUCCEEDED:
-        _complain(_sentence(outcome, kiosk, command, last, timeout))
+        _complain(_sentence(outcome, order, last, timeout))
     raise typer.Exit(outcome)
 
 
@@ -203,36 +207,6 @@ def _settings(context: typer.Context) -> ConsoleSettings:
     return settings
 
 
-def _sign(
-    kiosk: str,
-    action: str,
-    *,
-    paths: list[Path],
-    arguments: list[str],
-    reason: str,
-    ticket: str | None,
-    ttl_s: int,
-) -> tuple[Command, bytes]:
-    now = time.time()
-    try:
-        command = Command(
-            id=uuid7(int(now * 1000)),
-            kiosk=kiosk,
-            action=action,
-            args=dict(_argument(text) for text in arguments),
-            reason=reason,
-            ticket=ticket,
-            nbf=int(now),
-            exp=int(now) + ttl_s,
-            ttl_s=ttl_s,
-        )
-        return command, sign_command(command, [keys.read_private(path) for path in paths])
-    except ValidationError as error:
-        _fail(describe(error))
-    except (ConsoleError, ContractError) as error:
-        _fail(error)
-
-
 def _argument(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.rstrip(":"):
@@ -247,11 +221,10 @@ def _argument(text: str) -> tuple[str, Any]:
         raise ConsoleError(msg) from None
 
 
-def _sentence(
-    outcome: Outcome, kiosk: str, command: Command, last: list[Receipt], timeout_s: float
-) -> str:
+def _sentence(outcome: Outcome, order: Order, last: list[Receipt], timeout_s: float) -> str:
     why = last[0].text if last else ""
-    until = datetime.fromtimestamp(command.exp, UTC).strftime("%H:%M:%S UTC")
+    kiosk = order.kiosk
+    until = datetime.fromtimestamp(order.exp, UTC).strftime("%H:%M:%S UTC")
     match outcome:
         case Outcome.REJECTED:
             return f"{kiosk} rejected the command: {why}"

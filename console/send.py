@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import chain, repeat
+from typing import Any
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -16,7 +18,11 @@ from console.connection import arrival, cancelled, connect
 from console.errors import BrokerError
 from console.settings import ConsoleSettings
 from contract import ContractError, Data, Envelope, Topics, open_message
+from contract.command import Command, sign_command
+from contract.ids import uuid7
+from contract.keys import PrivateKey
 from contract.receipt import TERMINAL, Receipt
+from contract.wire import validated
 
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Between repetitions; the last one from then on."""
@@ -84,8 +90,41 @@ class Order:
     kiosk: str
     command_id: str
     payload: bytes
+    exp: int
+    """When it expires: seconds since 1970."""
     expires_s: float
     """Seconds for which a broker may keep it."""
+
+
+def make_order(
+    kiosk: str,
+    action: str,
+    args: dict[str, Any],
+    *,
+    keys: Sequence[PrivateKey],
+    ttl_s: int,
+    reason: str = "",
+    ticket: str | None = None,
+) -> Order:
+    """Make a command that is valid from now on, and sign it.
+
+    Raises:
+        ContractError: it breaks the contract, or a key may not sign.
+    """
+    now = time.time()
+    fields = {
+        "id": uuid7(int(now * 1000)),
+        "kiosk": kiosk,
+        "action": action,
+        "args": args,
+        "reason": reason,
+        "ticket": ticket,
+        "nbf": int(now),
+        "exp": int(now) + ttl_s,
+        "ttl_s": ttl_s,
+    }
+    command = validated(lambda: Command.model_validate(fields))
+    return Order(kiosk, command.id, sign_command(command, keys), command.exp, ttl_s)
 
 
 async def see_through(

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contract.message import Data, Event, Priority
+from contract.message import Data, Event
 from contract.wire import Name, Text, UtcTime, WireModel
 
 
@@ -44,9 +44,3 @@ class AgentStarted(Event, kind="agent.started"):
 
     agent_version: Text
     clean: bool = Field(description="Whether the run before ended in order.")
-
-
-class SessionTaken(Event, kind="link.session_taken", priority=Priority.ALARM):
-    """Another client connected with this kiosk's id: two boxes share one identity."""
-
-    times: int = Field(ge=1, description="How often in the last ten minutes.")

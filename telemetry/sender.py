@@ -21,6 +21,8 @@ DENIED_RETRY_S = 60.0
 SILENCE_S = 60.0
 """No acknowledgement for so long, while some are due: the broker is stuck, the line is given up."""
 _PREFETCH = 200
+_TURN = 50
+"""Messages sent in one turn of the event loop: it is never held for more than a millisecond."""
 
 OnDenied = Callable[[str, int], None]
 """Told of a message that the broker would not take: topic and MQTT 5 reason code."""
@@ -88,11 +90,14 @@ class Sender:
     def _pump(self) -> None:
         self._scheduled = False
         try:
-            while self._in_flight < self._window:
+            for _ in range(min(_TURN, self._window - self._in_flight)):
                 row = self._outbox.take_live() or self._take_backlog()
                 if row is None:
                     break
                 self._send(row)
+            else:
+                if self._in_flight < self._window:
+                    self._schedule()
         except LinkError:
             return  # whoever waits for the end of the line says why
         wants_more = self._outbox.has_backlog and len(self._ready) < _PREFETCH // 2

@@ -7,6 +7,7 @@ import pytest
 
 from agent.errors import SettingsError
 from agent.settings import Settings, load, parse
+from agent.settings_page import render
 
 GOOD = """
 [kiosk]
@@ -136,3 +137,9 @@ def test_example_in_deploy_is_good():
     path = Path(__file__).parents[2] / "deploy/agent.example.toml"
     assert load(path).kiosk.id
     assert stat.S_ISREG(path.stat().st_mode)
+
+
+def test_reference_page_is_not_stale():
+    """The committed page of settings is what the models say (``make docs`` writes it)."""
+    path = Path(__file__).parents[2] / "docs/settings.md"
+    assert path.read_text(encoding="utf-8") == render()

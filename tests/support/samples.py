@@ -56,7 +56,6 @@ SAMPLES: tuple[Data, ...] = (
     ),
     state.ServiceChanged(service=state.Service(name="inspection", available=True)),
     state.AgentStarted(agent_version="0.1.0", clean=False),
-    state.SessionTaken(times=3),
     health.Health(
         cause="change",
         **_NUMBERS,

@@ -1,0 +1,71 @@
+"""The reference page of the settings, made from their models."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from agent.settings import ENV_PREFIX, Settings
+
+_HEAD = f"""\
+# Settings
+
+One TOML file; every key has a default that works, and an unknown key is an error. The environment
+comes before the file: `{ENV_PREFIX}LINK__HOST` overrides `host` in `[link]`.
+This page is made by `kiosk-agent settings`.
+"""
+_COMPUTED = {
+    "kiosk.id": "the host's name",
+    "kiosk.state_folder": "`$STATE_DIRECTORY` or `~/.local/state/kiosk-agent`",
+}
+
+
+def render() -> str:
+    """Return the page as Markdown."""
+    return _HEAD + "".join(_tables(Settings, ""))
+
+
+def _tables(model: type[BaseModel], path: str) -> Iterator[str]:
+    """One table for the plain keys of a model, then its sub-tables."""
+    plain = {name: field for name, field in model.model_fields.items() if not _section(field)}
+    if plain:
+        doc = (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+        yield f"\n## `{path}`\n\n{' '.join(doc.split())}\n\n| key | default | |\n|---|---|---|\n"
+        for name, field in plain.items():
+            yield f"| `{name}` | {_default(path, name, field)} | {_notes(field)} |\n"
+    for name, field in model.model_fields.items():
+        if section := _section(field):
+            inner = f"{path.strip('[]')}.{name}".strip(".")
+            many = "tuple" in str(field.annotation)
+            yield from _tables(section, f"[[{inner}]]" if many else f"[{inner}]")
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    candidates = (field.annotation, *get_args(field.annotation))
+    for candidate in candidates:
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _default(path: str, name: str, field: FieldInfo) -> str:
+    if computed := _COMPUTED.get(f"{path.strip('[]')}.{name}"):
+        return computed
+    if field.is_required():
+        return "required"
+    value: Any = field.get_default(call_default_factory=True, validated_data={})
+    if value is None or value in ({}, ()):
+        return "-"
+    return f"`{value}`" if not isinstance(value, bool) else f"`{str(value).lower()}`"
+
+
+def _notes(field: FieldInfo) -> str:
+    limits = [
+        f"{sign} {getattr(item, attribute):g}"
+        for item in field.metadata
+        for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+        if getattr(item, attribute, None) is not None
+    ]
+    parts = [field.description or "", f"({', '.join(limits)})" if limits else ""]
+    return " ".join(part for part in parts if part).replace("|", "\\|")
