@@ -54,7 +54,9 @@ class KioskSettings(Section):
         default_factory=_state_folder, description="Outbox, ledger, counters; default: systemd's."
     )
     socket: Path | None = Field(
-        default=None, description="For `kiosk-agent status`; default: agent.sock, see the docs."
+        default=None,
+        description="For `kiosk-agent status`; default: agent.sock in `$RUNTIME_DIRECTORY` or the "
+        "state folder.",
     )
 
     @property

@@ -1,7 +1,7 @@
 """The reference page of the settings, made from their models."""
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -37,8 +37,7 @@ def _tables(model: type[BaseModel], path: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if section := _section(field):
             inner = f"{path.strip('[]')}.{name}".strip(".")
-            many = "tuple" in str(field.annotation)
-            yield from _tables(section, f"[[{inner}]]" if many else f"[{inner}]")
+            yield from _tables(section, _title(inner, field))
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
@@ -47,6 +46,13 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
+
+
+def _title(path: str, field: FieldInfo) -> str:
+    container = get_origin(field.annotation)
+    if container is tuple:
+        return f"[[{path}]]"
+    return f'[{path}."CODE"]' if container is dict else f"[{path}]"
 
 
 def _default(path: str, name: str, field: FieldInfo) -> str:
