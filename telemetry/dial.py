@@ -257,7 +257,9 @@ def explain_tls(where: str, error: ssl.SSLError) -> LinkError:
     if "HANDSHAKE_FAILURE" in reason:
         msg = f"{where} ended the TLS handshake: perhaps it demands a client certificate"
         return NotAuthorisedError(msg)
-    if reason in {"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING"}:
+    # How an abrupt end of the handshake is called depends on the version of OpenSSL.
+    ended = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+    if ended or reason in {"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING"}:
         return TlsError(f"{where} does not speak TLS: wrong port, or TLS is off there ({reason})")
     return TlsError(f"TLS with {where} failed: {reason}")
 
