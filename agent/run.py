@@ -4,6 +4,8 @@ It carries nothing of the command line, because memory is short on a kiosk.
 """
 
 import asyncio
+import fcntl
+import os
 import signal
 import sys
 from pathlib import Path
@@ -30,10 +32,30 @@ async def _live(settings: Settings) -> None:
         return
 
 
+def _lock(folder: Path) -> int | None:
+    """Keep a second agent off our database and socket; the lock ends with the process.
+
+    Raises:
+        AgentError: another agent has this folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None  # read-only or worse: the outbox says so
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        msg = f"another agent runs already on {folder}"
+        raise AgentError(msg) from None
+    return descriptor
+
+
 def main() -> None:
     """Run until told to stop; a fault in the settings is a sentence and exit status 1."""
     try:
         settings = load(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+        _lock(settings.kiosk.state_folder)
     except AgentError as error:
         sys.exit(str(error))
     configure(settings.log)

@@ -89,6 +89,20 @@ def test_broken_settings_end_with_a_sentence(agent: AgentProcess):
         assert "Traceback" not in done.stderr
 
 
+def test_second_agent_on_one_folder(agent: AgentProcess):
+    """A second agent leaves the first one's database and socket alone, and says why it ends."""
+    agent.start()
+    second = subprocess.run(
+        [BIN / "kiosk-agent", "run", "-c", agent.settings],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == 1
+    assert "another agent runs already" in second.stderr
+    assert agent.status()["alive"]
+
+
 def test_check_accepts_a_good_file(agent: AgentProcess):
     """``kiosk-agent check`` says that a good file is good."""
     done = subprocess.run(
