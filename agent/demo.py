@@ -31,7 +31,9 @@ from console.send import Outcome, make_order, see_through
 from console.settings import ConsoleSettings
 from console.view import kiosk_panel
 from contract import Topics
+from contract.events import CameraOnline
 from contract.gap import Gap
+from contract.health import Health
 from contract.keys import KeySet, PrivateKey
 
 KIOSK = "demo"
@@ -96,9 +98,9 @@ class Summary:
 
     @property
     def complete(self) -> bool:
-        """Whether health, camera events and a command's round trip all happened."""
-        health = self.messages["kiosk.health.v1"]
-        return bool(health and self.camera_events and self.commands_done)
+        """Whether health, events of a camera that sees, and a command's round trip happened."""
+        health, seeing = self.messages[Health.TYPE], self.messages[CameraOnline.TYPE]
+        return bool(health and seeing and self.commands_done)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON summary."""
