@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.settings import Settings
 
 DEFAULT_FILE = Path("/etc/kiosk-agent/agent.toml")
+SERVICE_SOCKET = Path("/run/kiosk-agent/agent.sock")
 
 app = typer.Typer(
     name="kiosk-agent",
@@ -76,7 +77,10 @@ def status(
     """Ask the running agent how it is."""
     from agent.local_socket import ask
 
-    answer = asyncio.run(ask(_load(config).kiosk.socket_path, "status"))
+    path = _load(config).kiosk.socket_path
+    if not path.exists() and SERVICE_SOCKET.exists():
+        path = SERVICE_SOCKET  # the service's runtime folder is not in a shell's environment
+    answer = asyncio.run(ask(path, "status"))
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:

@@ -218,7 +218,7 @@ class Agent:
             )
             for health in (camera.health() for camera in self._cameras)
         ]
-        problem = self._trust.problem
+        problem = self._trust.problem and self._trust.problem[:200]
         return (Service(name="commands", available=problem is None, reason=problem), *cameras)
 
     def _numbers(self) -> AgentNumbers:

@@ -55,7 +55,12 @@ class Supervisor:
             self._running.add(name)
             try:
                 await start()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and (
+                    task is None or task.cancelling()
+                ):
+                    raise  # we are told to end; else something that it waited for was cancelled
                 self.errors[name] = f"{type(error).__name__}: {error}"[:500]
                 log.exception("task failed", task=name)
             else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from telemetry.files import write_atomically
 
+_MAX = 2**53
 SEQUENCE_BLOCK = 10_000
 """Sequence numbers are reserved in blocks: one small write for many messages."""
 
@@ -23,23 +24,36 @@ class Counters:
         self.sequence_limit = 0
         self.clean = True
         """Whether the run before ended in order (true on the first start)."""
+        self.ahead = False
+        """Whether numbers beyond the database's were given out while the disk failed."""
 
     def load(self) -> None:
         """Read what the runs before left."""
         try:
             raw = json.loads(self._path.read_bytes())
-            self.session = int(raw["session"])
-            self.sequence_limit = int(raw["sequence_limit"])
+            session, limit = int(raw["session"]), int(raw["sequence_limit"])
+            if not (0 <= session < _MAX and 0 <= limit < _MAX):
+                msg = "impossible numbers"
+                raise ValueError(msg)  # noqa: TRY301 - handled like any other damage
+            self.session, self.sequence_limit = session, limit
             self.clean = bool(raw["clean"])
+            self.ahead = bool(raw.get("ahead", False))
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             # Unreadable: the seconds since 1970 are higher than any count of connections.
             self.session = int(time.time())
             self.clean = False
 
     def begin(self, sequence: int) -> None:
         """Note that a run has begun, which has given out numbers up to ``sequence`` before."""
+        self.sequence_limit = max(self.sequence_limit, sequence + SEQUENCE_BLOCK)
+        self.ahead = False
+        self._save(clean=False)
+
+    def run_ahead(self, sequence: int) -> None:
+        """Note that numbers beyond the database's are given out from now on."""
+        self.ahead = True
         self.sequence_limit = max(self.sequence_limit, sequence + SEQUENCE_BLOCK)
         self._save(clean=False)
 
@@ -64,6 +78,7 @@ class Counters:
             "session": self.session,
             "sequence_limit": self.sequence_limit,
             "clean": clean,
+            "ahead": self.ahead,
         }
         try:
             write_atomically(self._path, json.dumps(document).encode())

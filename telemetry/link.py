@@ -36,6 +36,7 @@ from telemetry.transport import (
 TWIN_HANG_UPS = 3
 TWIN_WINDOW_S = 600.0
 """So many hang-ups in so long look like a second client with our id."""
+HANDLE_AGAIN_S = 5.0
 STABLE_S = 30.0
 """A connection that lived this long was a good one: the next pause starts small again."""
 _GOODBYE_S = 2.0
@@ -58,7 +59,7 @@ class Subscription:
 
     topic: str
     handle: Callable[[Incoming], Awaitable[None]]
-    """The message is acknowledged when this returns; where it raises, the broker sends again."""
+    """The message is acknowledged when this returns; where it raises, it is tried again."""
     retain_handling: RetainHandling = RetainHandling.SEND
 
 
@@ -220,9 +221,14 @@ class Link:
     async def _greet(self, connection: Connection, sender: Sender) -> None:
         """Subscribe, say hello, then send."""
         for subscription in self._handlers.values():
-            await connection.subscribe(
-                subscription.topic, retain_handling=subscription.retain_handling
-            )
+            try:
+                async with asyncio.timeout(self._settings.connect_timeout_s):
+                    await connection.subscribe(
+                        subscription.topic, retain_handling=subscription.retain_handling
+                    )
+            except TimeoutError:
+                msg = f"the broker did not answer the subscription to {subscription.topic}"
+                raise LineLostError(msg) from None
         await self._say(connection, "online")
         self.connects += 1
         self._change(LinkState.ONLINE, None)
@@ -239,13 +245,19 @@ class Link:
             message = await connection.next_message()
             subscription = self._handlers.get(message.topic)
             if subscription is not None:
-                try:
-                    await subscription.handle(message)
-                except Exception:
-                    # Not acknowledged: the broker sends it again on the next connection.
-                    log.exception("message not handled", topic=message.topic)
-                    continue
+                await self._handle(subscription, message)
             connection.acknowledge(message)
+
+    async def _handle(self, subscription: Subscription, message: Incoming) -> None:
+        """Hand a message on until it is taken: what is not acknowledged blocks those behind it."""
+        while True:
+            try:
+                await subscription.handle(message)
+            except Exception:
+                log.exception("message not handled", topic=message.topic)
+                await self._clock.sleep(HANDLE_AGAIN_S)
+            else:
+                return
 
     async def _leave(self, connection: Connection) -> None:
         try:
@@ -312,7 +324,7 @@ class Link:
         if settings.password_file is not None:
             try:
                 password = await asyncio.to_thread(_read_secret, settings.password_file)
-            except OSError as error:
+            except (OSError, UnicodeDecodeError) as error:
                 log.error("password file cannot be read", error=str(error))  # noqa: TRY400
         tls = settings.tls
         return ConnectOptions(

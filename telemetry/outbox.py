@@ -24,7 +24,7 @@ from contract.gap import Gap
 from telemetry.counters import Counters
 from telemetry.row import Row, split_key
 from telemetry.settings import OutboxSettings
-from telemetry.store import Appended, Bounds, Store, is_corrupted
+from telemetry.store import Appended, Bounds, LossReason, Store, is_corrupted
 
 GROUP_S = 0.1
 """How long telemetry and deletions wait for company before they are written on their own."""
@@ -40,6 +40,12 @@ OnFault = Callable[[Fault, str | None], None]
 """Told on the event loop that a fault began (with a sentence) or ended (with ``None``)."""
 
 T = TypeVar("T")
+
+
+class OutboxError(Exception):
+    """A message could not be stored, not even in memory."""
+
+
 log = structlog.get_logger()
 
 
@@ -85,7 +91,8 @@ class Outbox:
 
         self._wake: Callable[[], None] | None = None
         self._live: dict[Priority, deque[Row]] = {priority: deque() for priority in Priority}
-        self._held: set[int] = set()
+        self._held: set[int] = set()  # not to be offered again on this line
+        self._busy: set[int] = set()  # on their way: not to be evicted
         self._after: dict[Priority, int] = dict.fromkeys(Priority, 0)
         self._more: set[Priority] = set()
         self._overflowed: set[Priority] = set()
@@ -189,13 +196,20 @@ class Outbox:
         messages = [(item.data, item.stamp) for item in batch]
         try:
             appended = await self._in_thread(
-                partial(self._disk.append, messages, delivered, self._held, self._clock.stamp())
+                partial(self._disk.append, messages, delivered, self._busy, self._clock.stamp())
             )
-        except BaseException:
+        except Exception as error:
+            self._delivered = delivered + self._delivered
+            for item in batch:
+                if not item.stored.done():
+                    item.stored.set_exception(OutboxError(f"not stored: {error}"))
+            raise
+        except asyncio.CancelledError:
             for item in batch:
                 item.stored.cancel()
             raise
         self._held.difference_update(row.key for row in delivered)
+        self._busy.difference_update(row.key for row in delivered)
         self._hand_on(appended.rows)
         for place, item in enumerate(batch):
             if item.stored.done():
@@ -221,6 +235,7 @@ class Outbox:
             else:
                 self._live[priority].append(row)
                 self._held.add(row.key)
+                self._busy.add(row.key)
                 live += 1
         self._wake()
 
@@ -239,6 +254,7 @@ class Outbox:
         for queue in self._live.values():
             queue.clear()
         self._held = {row.key for row in self._delivered}
+        self._busy = set(self._held)
 
     def take_live(self) -> Row | None:
         """The next message that was stored since the line came up, highest class first."""
@@ -252,9 +268,21 @@ class Outbox:
         for priority in Priority:
             if priority not in self._more:
                 continue
-            rows = await self._in_thread(
-                partial(self._disk.fetch, priority, self._after[priority], _FETCH, self._held)
-            )
+            try:
+                rows = await self._in_thread(
+                    partial(
+                        self._disk.fetch,
+                        priority,
+                        self._after[priority],
+                        _FETCH,
+                        self._held,
+                        self._clock.stamp(),
+                    )
+                )
+            except sqlite3.Error as error:
+                log.warning("outbox cannot be read", error=str(error))
+                await self._clock.sleep(_RETRY_S)
+                return []
             if self._wake is None:
                 return []
             if len(rows) < _FETCH:
@@ -265,6 +293,7 @@ class Outbox:
                 # What was stored just before the thread read may have gone out live meanwhile.
                 rows = [row for row in rows if row.key not in self._held]
                 self._held.update(row.key for row in rows)
+                self._busy.update(row.key for row in rows)
             if rows:
                 return rows
         return []
@@ -281,10 +310,13 @@ class Outbox:
             self._work.set()
             if len(self._delivered) >= _BATCH:
                 self._urgent.set()
+        else:
+            self._busy.discard(row.key)  # the centre's word frees it, or a higher class
 
     def put_back(self, row: Row) -> None:
         """A message was not taken: offer it again with the backlog."""
         self._held.discard(row.key)
+        self._busy.discard(row.key)
         self._more.add(row.priority)
         self._after[row.priority] = min(self._after[row.priority], row.sequence - 1)
 
@@ -315,7 +347,15 @@ class Outbox:
                 await self._in_thread(partial(self._disk.recover, self._clock.stamp()))
 
     def _report(self, fault: Fault, text: str | None) -> None:
-        self._loop.call_soon_threadsafe(self._on_fault, fault, text)
+        self._loop.call_soon_threadsafe(self._faulted, fault, text)
+
+    def _faulted(self, fault: Fault, text: str | None) -> None:
+        """Offer the gap messages that a fault or its end has left in the store."""
+        self._more.add(Priority.ALARM)
+        self._after[Priority.ALARM] = 0
+        if self._wake is not None:
+            self._wake()
+        self._on_fault(fault, text)
 
 
 class _Disk:
@@ -384,21 +424,26 @@ class _Disk:
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.counters.load()
-        known = 0 if self._path.exists() else self.counters.sequence_limit
         try:
+            removed = not self._path.exists()
+            known = self.counters.sequence_limit if removed or self.counters.ahead else 0
             self._store = self._new_store(first_sequence=known)
-            if known:  # somebody removed the database
-                self._store.admit_unknown_loss(known, "corrupted", stamp)
+            if known:  # somebody removed the database, or the disk failed until the end
+                reason: LossReason = "corrupted" if removed else "storage_failed"
+                self._store.admit_unknown_loss(known, reason, stamp)
         except (sqlite3.Error, OSError) as error:
             self._failed(error, stamp)
-        self.counters.begin(self.sequence)
+        if not self.failing:
+            self.counters.begin(self.sequence)
 
     def close(self, stamp: Stamp) -> None:
         if self.failing:
             self.recover(stamp)
+        failing = self.failing
         for store in self._stores:
             store.close()
-        self.counters.close()
+        if not failing:
+            self.counters.close()
 
     def _new_store(self, first_sequence: int = 0) -> Store:
         return Store(
@@ -432,16 +477,23 @@ class _Disk:
         base = self._memory_base
         self._undeleted |= {row.key for row in delivered if row.sequence <= base}
         mine = [row for row in delivered if row.sequence > base]
-        return self._memory.append(messages, mine, held, stamp)
+        appended = self._memory.append(messages, mine, held, stamp)
+        self.counters.reserve(self.sequence)
+        return appended
 
-    def fetch(self, priority: Priority, after: int, limit: int, held: set[int]) -> list[Row]:
+    def fetch(
+        self, priority: Priority, after: int, limit: int, held: set[int], stamp: Stamp
+    ) -> list[Row]:
+        """Read some rows; a damaged database is set aside, any other error raised."""
         rows: list[Row] = []
         skip = held | self._undeleted
         for store in self._stores:
             try:
                 rows += store.fetch(priority, after, limit - len(rows), skip)
             except sqlite3.Error as error:
-                log.warning("outbox cannot be read", error=str(error))
+                if is_corrupted(error) and store is self._store:
+                    self._failed(error, stamp)
+                raise
             if len(rows) == limit:
                 break
         return rows
@@ -487,6 +539,7 @@ class _Disk:
             first_sequence=self._memory_base,
             loss_reason="storage_failed",
         )
+        self.counters.run_ahead(self._memory_base)
         if not opened and self._memory_base:
             self._memory.admit_unknown_loss(self._memory_base, "storage_failed", stamp)
         self._report(

@@ -54,7 +54,8 @@ class Sender:
         self._connection = connection
         self._clock = clock
         self._on_denied = on_denied
-        self._window = min(settings.in_flight, connection.receive_maximum)
+        # Two places are left for messages on up/state, which the link sends itself.
+        self._window = min(settings.in_flight, max(1, connection.receive_maximum - 2))
         limit = connection.maximum_packet_size
         self._largest = limit - PACKET_OVERHEAD_BYTES if limit else None
         self._rate = settings.backlog_per_s

@@ -22,6 +22,8 @@ from telemetry.row import CLASS_SHIFT, ROW_OVERHEAD, Row, key_of, key_range, spl
 _CHUNK = 64  # rows a statement: one statement lets go of the interpreter lock just once
 _MAX_VARIABLES = 900
 _PAGE = 4096
+_RESERVE = 4 * 2**20
+"""Bytes that the database may take even where the file system is nearly full."""
 
 LossReason = Literal["full", "disk_full", "storage_failed", "corrupted", "too_large"]
 
@@ -91,7 +93,7 @@ class _Plan:
     sequence: int
     usage: dict[Priority, Usage]
     gaps: dict[tuple[Priority, LossReason], _OpenGap]
-    pages_size: int
+    file_size: int
     rows: list[Row] = field(default_factory=list)
     lost: int = 0
 
@@ -154,7 +156,7 @@ class Store:
         try:
             self._prepare(path)
             self.usage = self._count()
-            self._pages_size = self._measure()
+            self._file_size = self._db.execute("PRAGMA page_count").fetchone()[0] * _PAGE
             stored = self._db.execute("SELECT value FROM counter").fetchone()[0]
         except BaseException:
             self._db.close()
@@ -334,7 +336,7 @@ class Store:
             sequence=self.sequence,
             usage={priority: replace(usage) for priority, usage in self.usage.items()},
             gaps={name: replace(gap) for name, gap in self._gaps.items()},
-            pages_size=self._pages_size,
+            file_size=self._file_size,
         )
 
     @contextmanager
@@ -352,7 +354,7 @@ class Store:
         self.sequence = plan.sequence
         self.usage = plan.usage
         self._gaps = plan.gaps
-        self._pages_size = plan.pages_size
+        self._file_size = plan.file_size
         self.lost += plan.lost
 
     def _row(self, data: Data, stamp: Stamp, sequence: int) -> Row:
@@ -415,9 +417,13 @@ class Store:
         """Evict the oldest of the lowest class until the rest fits."""
         limit = self._bounds.size - self._log_limit - self._batch_limit
         reason = self._loss_reason
-        if self._free_bytes() < self._bounds.disk_floor and self._pages_size < limit:
-            # The file system is nearly full: what is stored must not grow.
-            limit, reason = self._pages_size, "disk_full"
+        if self._free_bytes() < self._bounds.disk_floor:
+            # The file system is nearly full: the file must not grow beyond what it has, or a few
+            # MiB, which are less than the floor leaves.
+            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+            room = max(min(int(pages) * _PAGE, self._file_size), _RESERVE)
+            if room < limit:
+                limit, reason = room, "disk_full"
         while True:
             rows = sum(usage.rows for usage in plan.usage.values()) - self._bounds.rows
             size = self._measure() - limit
@@ -427,7 +433,8 @@ class Store:
             if not victims:
                 break
             self._drop(plan, victims, reason)
-        plan.pages_size = self._measure()
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        plan.file_size = int(pages) * _PAGE
 
     def _measure(self) -> int:
         """Bytes of the pages in use. Keys are in order, so old rows leave whole pages behind."""

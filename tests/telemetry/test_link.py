@@ -200,9 +200,9 @@ async def test_order_within_class_and_window(start, clock):
     await kiosk.online()
     broker.hold_pubacks()
     await put_all(kiosk.outbox, clock, [message(P.EVENT) for _ in range(500)])
-    await kiosk.until(lambda: len(kiosk.arrived) == 10)
+    await kiosk.until(lambda: len(kiosk.arrived) == 8)
     await clock.settle()
-    assert len(kiosk.arrived) == 10
+    assert len(kiosk.arrived) == 8, "two places are kept for up/state"
     broker.let_pubacks_go()
     await kiosk.until(lambda: len(kiosk.arrived) == 500)
     assert kiosk.arrived == sorted(kiosk.arrived)
@@ -288,7 +288,7 @@ async def test_half_open_line_is_noticed(start, broker: FakeBroker, clock):
 
 
 async def test_acknowledged_only_when_handled(start, broker: FakeBroker):
-    """A command whose handling failed is not acknowledged and comes again."""
+    """A command whose handling failed is tried again, and acknowledged only then."""
     kiosk = await start(broker)
     await kiosk.online()
     kiosk.handler_fails = 1
@@ -298,10 +298,9 @@ async def test_acknowledged_only_when_handled(start, broker: FakeBroker):
     centre.publish(TOPICS.command, b"do it", on_ack=lambda _: None)
     await kiosk.until(lambda: kiosk.handler_fails == 0)
     assert kiosk.received == []
-    broker.cut("k1")
     await kiosk.until(lambda: [item.payload for item in kiosk.received] == [b"do it"])
     broker.cut("k1")
-    await kiosk.until(lambda: kiosk.link.connects == 3)
+    await kiosk.until(lambda: kiosk.link.connects == 2)
     assert len(kiosk.received) == 1
 
 

@@ -140,11 +140,13 @@ async def test_disk_floor(tmp_path: Path, clock, faults):
     """With less space than the floor, what is stored does not grow and the loss says why."""
     free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize // 2**20
     async with running(tmp_path, clock, faults, disk_floor_mib=0) as outbox:
-        await put_all(outbox, clock, [message(P.TELEMETRY) for _ in range(50)])
+        for _ in range(12):
+            await put_all(outbox, clock, [message(P.TELEMETRY, 1_000) for _ in range(400)])
     async with running(tmp_path, clock, faults, disk_floor_mib=free * 2) as outbox:
+        await put_all(outbox, clock, [message(P.ALARM, 1_000) for _ in range(400)])
         await put_all(outbox, clock, [message(P.ALARM) for _ in range(5)])
         rows = await backlog(outbox)
-    assert sum(row.topic.endswith("alarm.raised") for row in rows) == 5
+    assert sum(row.topic.endswith("alarm.raised") for row in rows) == 405
     assert {gap.reason for gap in gaps(rows)} == {"disk_full"}
 
 
