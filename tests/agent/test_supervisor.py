@@ -60,6 +60,22 @@ async def test_task_that_ends_is_restarted():
     await end(task)
 
 
+async def test_cancelled_future_is_a_failure():
+    """A task that ends because something it waited for was cancelled is started again."""
+    clock = ManualClock()
+    supervisor = Supervisor(clock, jitter=lambda: 1.0)
+
+    async def waits() -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    task = asyncio.create_task(supervisor.run({"waits": waits}))
+    await clock.advance(2)
+    assert supervisor.restarts["waits"] >= 2
+    await end(task)
+
+
 async def test_cancelled_with_all_its_tasks():
     """When the supervisor ends, every task has ended before."""
     supervisor = Supervisor(ManualClock())

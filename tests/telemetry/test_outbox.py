@@ -367,3 +367,34 @@ def test_every_number_arrives_or_is_admitted(tmp_path_factory, steps):
         assert arrive | admitted >= set(range(1, last + 1))
 
     asyncio.run(scenario())
+
+
+async def test_watermark_makes_room_for_alarms(start_outbox: StartOutbox, clock):
+    """Telemetry that waits for the centre's word gives way to a new alarm."""
+    outbox = await start_outbox(release="watermark", max_rows=100)
+    outbox.attach(lambda: None)
+    await put_all(outbox, clock, [message(P.TELEMETRY) for _ in range(100)])
+    while (row := outbox.take_live()) is not None:
+        outbox.delivered(row)
+    await put_all(outbox, clock, [message(P.ALARM) for _ in range(10)])
+    outbox.detach()
+    rows = await backlog(outbox)
+    assert sum(row.topic.endswith("alarm.raised") for row in rows) == 10
+    assert {gap.message_class for gap in gaps(rows)} == {"telemetry"}
+
+
+async def test_numbers_of_a_failing_disk_are_not_reused(tmp_path: Path, clock, faults):
+    """What was numbered in memory until the end is not numbered again; the loss is admitted."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put(outbox, clock, P.EVENT)
+        locker = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
+        outbox._disk._store._db.execute("PRAGMA busy_timeout=0")
+        locker.execute("BEGIN IMMEDIATE")
+        await put(outbox, clock, P.ALARM, P.ALARM)
+        used = outbox.last_sequence
+        assert used == 3
+    locker.close()
+    async with running(tmp_path, clock, faults) as outbox:
+        rows = await backlog(outbox)
+        assert outbox.last_sequence > used
+        assert "storage_failed" in {gap.reason for gap in gaps(rows)}
