@@ -241,4 +241,5 @@ class Agent:
         return self._supervisor.is_running("outbox")
 
     async def _link_alive(self) -> bool:
+        await self._trust.refresh()  # a file put in place ends its alarm without a command
         return self._supervisor.is_running("link")

@@ -121,7 +121,7 @@ def run_demo(*, sources: Sequence[str], seconds: float | None, screen: bool) -> 
         DemoError: a part could not be started.
     """
     demo = _Demo(sources, seconds, Console() if screen else None)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(demo.run())
     return demo.summary
 
@@ -138,6 +138,9 @@ class _Demo:
         self.summary = Summary()
 
     async def run(self) -> None:
+        if (me := asyncio.current_task()) is not None:
+            for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: leave nothing running
+                asyncio.get_running_loop().add_signal_handler(number, me.cancel)
         self._say("preparing the cameras' clips ..." if not self._sources else "starting ...")
         sources = self._sources or await _clips()
         with tempfile.TemporaryDirectory(prefix="kiosk-demo-") as name:
