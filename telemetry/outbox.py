@@ -230,8 +230,7 @@ class Outbox:
             if live >= _LIVE:
                 self._overflowed.add(priority)  # what follows must not overtake this row
             if is_gap or priority in self._overflowed:
-                self._more.add(priority)
-                self._after[priority] = min(self._after[priority], row.sequence - 1)
+                self._read_again(priority, row.sequence - 1)
             else:
                 self._live[priority].append(row)
                 self._held.add(row.key)
@@ -317,15 +316,18 @@ class Outbox:
         """A message was not taken: offer it again with the backlog."""
         self._held.discard(row.key)
         self._busy.discard(row.key)
-        self._more.add(row.priority)
-        self._after[row.priority] = min(self._after[row.priority], row.sequence - 1)
+        self._read_again(row.priority, row.sequence - 1)
+
+    def _read_again(self, priority: Priority, after: int = 0) -> None:
+        """The store holds rows of a class that the backlog has passed by."""
+        self._more.add(priority)
+        self._after[priority] = min(self._after[priority], after)
 
     async def drop_oversize(self, row: Row) -> None:
         """Give up a message that the broker says it will never take, and admit the loss."""
         await self._in_thread(partial(self._disk.drop, row, self._clock.stamp()))
         self._held.discard(row.key)
-        self._more.add(Priority.ALARM)  # the gap message
-        self._after[Priority.ALARM] = 0
+        self._read_again(Priority.ALARM)  # the gap message
 
     async def release(self, sequence: int) -> None:
         """Forget every message up to ``sequence``: the centre has stored them."""
@@ -351,8 +353,7 @@ class Outbox:
 
     def _faulted(self, fault: Fault, text: str | None) -> None:
         """Offer the gap messages that a fault or its end has left in the store."""
-        self._more.add(Priority.ALARM)
-        self._after[Priority.ALARM] = 0
+        self._read_again(Priority.ALARM)
         if self._wake is not None:
             self._wake()
         self._on_fault(fault, text)
