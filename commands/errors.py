@@ -3,8 +3,11 @@
 CommandError         anything that the command path cannot do
 ├── LedgerError      the ledger cannot be read or written now: nothing was recorded, try again
 ├── RefusedError     a command that may not be done, with the receipt's code
-└── ActionError      an action could not do its work, in a sentence for the operator
+├── ActionError      an action could not do its work, in a sentence for the operator
+└── DeskError        the business application asked for what cannot be now, and why
 """
+
+from typing import Literal
 
 from contract.receipt import ReceiptCode
 
@@ -24,11 +27,28 @@ class LedgerError(CommandError):
 class RefusedError(CommandError):
     """A command may not be done."""
 
-    def __init__(self, *, code: ReceiptCode, text: str) -> None:
+    def __init__(self, *, code: ReceiptCode, text: str, challenge: str | None = None) -> None:
         super().__init__(text)
         self.code: ReceiptCode = code
         self.text = text
+        self.challenge = challenge
+        """With code ``clock``: what to sign instead."""
 
 
 class ActionError(CommandError):
     """An action failed; the text goes into the receipt."""
+
+    def __init__(self, text: str, *, code: ReceiptCode = "action_failed") -> None:
+        super().__init__(text)
+        self.code: ReceiptCode = code
+
+
+DeskCode = Literal["locked", "maintenance", "going_down", "too_many_sessions", "no_such_session"]
+
+
+class DeskError(CommandError):
+    """The business application asked for what cannot be now."""
+
+    def __init__(self, text: str, *, code: DeskCode) -> None:
+        super().__init__(text)
+        self.code: DeskCode = code

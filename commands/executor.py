@@ -1,42 +1,51 @@
-"""The life of a command: ``accepted -> running -> succeeded | failed``, or turned away.
+"""The command path's door: verifies what arrives, records it, and lets it be carried out.
 
-The ledger is the queue: what it holds as accepted is waiting, so nothing that was promised is
-forgotten by a restart. Each step is recorded first, then handed on as a receipt, then followed
-by its effect; a receipt that was recorded but not handed on when the power went is handed on at
-the next start.
+A command's life is ``accepted -> running -> succeeded | failed | cancelled``, or it is turned
+away. The ledger is the queue: what it holds as accepted is waiting, so nothing that was promised
+is forgotten by a restart.
 """
 
 import asyncio
+import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from pydantic_core import to_json
 
-from commands.action import Action, Invocation
-from commands.errors import ActionError, RefusedError
+from commands.action import Action, Invocation, Serving
+from commands.audit import Audit
+from commands.challenge import Challenges
+from commands.errors import LedgerError, RefusedError
 from commands.ledger import Ledger
-from commands.ledger_store import Record, Step
+from commands.ledger_store import Limits, Record, Step
 from commands.rate import TokenBucket
+from commands.receipts import MAX_TEXT, receipt_for, refused
+from commands.runner import Runner
 from commands.settings import CommandSettings
 from commands.trust import Trust
-from commands.verification import (
-    authenticate,
-    authorise,
-    check_in_time,
-    find_action,
-    read_arguments,
-)
-from contract import Clock
-from contract.command import Command, claimed_id
+from commands.verification import Order, Rules, authenticate
+from contract import Clock, Stamp
+from contract.actions import Cancel
+from contract.audit import Facts
+from contract.command import SignedCommand, claimed_id
 from contract.message import Publish
-from contract.receipt import Receipt, ReceiptCode, ReceiptStatus
+from contract.receipt import Receipt
 
-MAX_RESULT_BYTES = 32 * 1024
-"""What an action may put into its receipt."""
-_MAX_TEXT = 1024
+_HOUR_S = 3600
+_UNRECORDED_AT_ONCE = 8
+_UNRECORDED_KEPT = 256
 
 _log = structlog.get_logger()
+
+
+class NobodyServed:
+    """A kiosk that serves nobody."""
+
+    is_serving = False
+
+    async def wait_until_free(self) -> None:
+        """Nobody is being served."""
 
 
 class Executor:
@@ -44,12 +53,14 @@ class Executor:
 
     Args:
         kiosk: this kiosk's id.
-        settings: limits.
+        settings: limits and the policy table.
         trust: whose commands count.
         ledger: what was ordered; nobody else writes to it.
-        actions: what can be ordered.
+        actions: what can be ordered, besides ``cancel``.
         clock: the time that commands expire by.
         publish: takes the receipts; they are stored when it returns.
+        serving: whether a citizen is being served.
+        audit: what is told of refusals, and that there are new entries.
     """
 
     def __init__(
@@ -62,80 +73,132 @@ class Executor:
         actions: Sequence[Action[Any]],
         clock: Clock,
         publish: Publish,
+        audit: Audit,
+        serving: Serving | None = None,
     ) -> None:
         self._kiosk = kiosk
         self._settings = settings
         self._trust = trust
         self._ledger = ledger
-        self._actions = {action.name: action for action in actions}
         self._clock = clock
         self._publish = publish
-        self._refusals = TokenBucket(settings.refusals_per_minute, clock)
-        self._repeats = TokenBucket(settings.repeats_per_minute, clock)
+        self._audit = audit
+        serving = serving or NobodyServed()
+        policy = settings.effective_policy()
+        self._challenges = Challenges(clock)
+        cancel = Action(Cancel, run=self._cancel, idempotent=True)
+        self._actions = (*actions, cancel)
+        self._rules = Rules(
+            actions=self._actions,
+            policy=policy,
+            challenges=self._challenges,
+            serving=serving,
+            leeway_s=settings.clock_leeway_s,
+        )
+        self._runner = Runner(
+            rules=self._rules,
+            ledger=ledger,
+            serving=serving,
+            clock=clock,
+            publish=publish,
+            recorded=audit.changed,
+        )
+        self._rates = {
+            name: TokenBucket(row.per_hour, _HOUR_S, clock)
+            for name, row in policy.items()
+            if row.per_hour is not None
+        }
+        self._refusals = TokenBucket(settings.refusals_per_minute, 60, clock)
+        self._repeats = TokenBucket(settings.repeats_per_minute, 60, clock)
         self._receiving = asyncio.Lock()
-        self._publishing = asyncio.Lock()
-        self._recorded = asyncio.Event()
+        self._unrecorded: OrderedDict[str, None] = OrderedDict()
+        self._unrecorded_tasks: set[asyncio.Task[None]] = set()
         self.unanswered = 0
         """Messages since the start that got no answer because there were too many."""
+
+    def capabilities(self) -> tuple[str, ...]:
+        """Return the names of the actions that this machine can do."""
+        return tuple(sorted(one.name for one in self._actions if one.missing() is None))
+
+    async def run(self) -> None:
+        """Carry out what is accepted until cancelled; start it again freely.
+
+        Raises:
+            LedgerError: the ledger fails; nothing is done that it does not know of.
+        """
+        try:
+            await self._runner.run(self._receiving)
+        finally:
+            for task in self._unrecorded_tasks:
+                task.cancel()
 
     async def receive(self, payload: bytes, *, retained: bool) -> None:
         """Take in one message from ``down/command``; acknowledge it to MQTT afterwards.
 
         When this returns the command is recorded, or its refusal is stored. What nobody trusted
         signed for this kiosk is not recorded, and answered only so often. A repeated command gets
-        its last receipt again.
-
-        Raises:
-            LedgerError: the ledger cannot record now. Do not acknowledge.
+        its last receipt again. While nothing can be recorded, harmless commands are done all the
+        same, and others refused with the code ``storage``.
         """
         async with self._receiving:
             await self._trust.refresh()
             now = self._clock.stamp()
             try:
                 signed = authenticate(payload, self._trust, kiosk=self._kiosk, now=now)
-                command = signed.command
-                last = await self._ledger.last_step(command.id)
-                if last is None:
-                    await self._check_replay(command, retained=retained)
+                digest = hashlib.sha256(payload).hexdigest()
+                record = Record(signed.command, signed.signers, now, digest)
+                try:
+                    await self._take_in(record, signed, retained=retained)
+                except LedgerError as error:
+                    await self._without_ledger(record, signed, error)
             except RefusedError as refusal:
                 await self._turn_away(claimed_id(payload), refusal)
-                return
-            if last is not None:
-                await self._repeat(last)
-                return
-            record = Record(command=command, signers=signed.signers, received=now)
-            try:
-                authorise(
-                    signed,
-                    self._actions,
-                    self._trust.keys,
-                    now=now,
-                    leeway_s=self._settings.clock_leeway_s,
-                )
-                await self._check_room()
-                receipt = _receipt(record, "accepted")
-            except RefusedError as refusal:
-                receipt = _refused(record, refusal)
-            await self._ledger.add(record, receipt, now)
-            self._recorded.set()
-        await self._publish_recorded()
 
-    async def run(self) -> None:
-        """Carry out what is accepted, one after the other, until cancelled; start it again freely.
+    async def _take_in(self, record: Record, signed: SignedCommand, *, retained: bool) -> None:
+        known = await self._ledger.recall(record.command)
+        if known is not None:
+            await self._repeat(known)
+            return
+        if retained:
+            text = "a retained command is never done: publish it without the retain flag"
+            raise RefusedError(code="retained", text=text)
+        now = record.received
+        try:
+            order = self._rules.authorise(signed, self._trust.keys, now=now)
+            self._check_rate(order)
+            begins = self._runner.can_begin_now(order)
+            receipts = [receipt_for(record, "accepted")]
+            if begins:
+                receipts.append(receipt_for(record, "running"))
+            steps = await self._ledger.admit(record, receipts, now, self._limits(order))
+        except RefusedError as refusal:
+            step = await self._ledger.add(record, refused(record, refusal), now)
+            await self._runner.hand_on([step])
+        else:
+            self._challenges.spend(record.command.challenge)
+            await self._accepted(record, order, steps, begun=now if begins else None)
+        self._audit.changed()
 
-        Begins with what an earlier run left open.
+    async def _accepted(
+        self, record: Record, order: Order, steps: list[Step], *, begun: Stamp | None
+    ) -> None:
+        """Hand on the first receipts; meanwhile the work begins, whose receipts come after."""
+        handing = [asyncio.ensure_future(self._runner.hand_on([step])) for step in steps]
+        self._runner.start(record, order, begun=begun)
+        await asyncio.gather(*handing)
 
-        Raises:
-            LedgerError: the ledger fails; nothing is done that it does not know of.
-        """
-        while (record := await self._ledger.next_in("running")) is not None:
-            await self._resume(record)
-        await self._publish_recorded()
-        while True:
-            self._recorded.clear()
-            while (record := await self._ledger.next_in("accepted")) is not None:
-                await self._begin(record)
-            await self._recorded.wait()
+    def _limits(self, order: Order) -> Limits:
+        per_hour = self._settings.disruptive_per_hour if order.policy.disruptive else None
+        return Limits(self._settings.max_waiting, per_hour)
+
+    def _check_rate(self, order: Order) -> None:
+        bucket = self._rates.get(order.action.name)
+        if bucket is not None and not bucket.take():
+            text = f"at most {order.policy.per_hour} {order.action.name} an hour; send it later"
+            raise RefusedError(code="rate_limited", text=text)
+
+    async def _cancel(self, arguments: Cancel, invocation: Invocation) -> dict[str, Any]:
+        return await self._runner.cancel(arguments, invocation)
 
     # -- turned away -----------------------------------------------------------------------
 
@@ -145,22 +208,12 @@ class Executor:
             self.unanswered += 1
             _log.warning("command_unanswered", code=refusal.code, total=self.unanswered)
             return
-        _log.warning("command_turned_away", code=refusal.code, text=refusal.text[:_MAX_TEXT])
-        receipt = Receipt(
-            claimed_id=claim,
-            status="rejected",
-            code=refusal.code,
-            text=refusal.text[:_MAX_TEXT],
-        )
-        await self._publish(receipt, self._clock.stamp())
-
-    async def _check_replay(self, command: Command, *, retained: bool) -> None:
-        if retained:
-            text = "a retained command is never done: publish it without the retain flag"
-            raise RefusedError(code="retained", text=text)
-        if command.exp <= await self._ledger.floor():
-            text = "it is older than what this kiosk remembers: it may be a replay"
-            raise RefusedError(code="expired", text=text)
+        text, now = refusal.text[:MAX_TEXT], self._clock.stamp()
+        _log.warning("command_turned_away", code=refusal.code, text=text)
+        receipt = Receipt(claimed_id=claim, status="rejected", code=refusal.code, text=text)
+        await self._publish(receipt, now)
+        facts: Facts = {"text": text} if claim is None else {"text": text, "claimed_id": claim}
+        await self._audit.turned_away(refusal.code, facts, now)
 
     async def _repeat(self, last: Step) -> None:
         if self._repeats.take():
@@ -169,93 +222,32 @@ class Executor:
             self.unanswered += 1
             _log.warning("command_repeated_too_often", command=last.receipt.command_id)
 
-    async def _check_room(self) -> None:
-        if await self._ledger.waiting() >= self._settings.max_waiting:
-            text = f"{self._settings.max_waiting} commands are waiting already; send it later"
+    # -- without a ledger ------------------------------------------------------------------
+
+    async def _without_ledger(
+        self, record: Record, signed: SignedCommand, error: LedgerError
+    ) -> None:
+        """Do what is harmless when done twice; refuse the rest."""
+        order = self._rules.authorise(signed, self._trust.keys, now=record.received)
+        if not order.harmless:
+            text = f"nothing can be recorded now ({error}), and this is not done unrecorded"
+            raise RefusedError(code="storage", text=text)
+        if record.command.id in self._unrecorded:
+            return
+        if len(self._unrecorded_tasks) >= _UNRECORDED_AT_ONCE:
+            text = "nothing can be recorded now, and too much is being done; send it later"
             raise RefusedError(code="rate_limited", text=text)
+        self._unrecorded[record.command.id] = None
+        if len(self._unrecorded) > _UNRECORDED_KEPT:
+            self._unrecorded.popitem(last=False)
+        for status in ("accepted", "running"):
+            await self._publish(receipt_for(record, status), record.received)
+        task = asyncio.create_task(self._do_unrecorded(record, order))
+        self._unrecorded_tasks.add(task)
+        task.add_done_callback(self._unrecorded_tasks.discard)
 
-    # -- carried out -----------------------------------------------------------------------
-
-    async def _begin(self, record: Record) -> None:
-        try:
-            self._check_in_time(record)
-        except RefusedError as refusal:
-            await self._step(_refused(record, refusal))
-            return
-        await self._step(_receipt(record, "running"))
-        await self._perform(record)
-
-    async def _resume(self, record: Record) -> None:
-        """End what was running when the agent or the power went."""
-        action = self._actions.get(record.command.action)
-        try:
-            self._check_in_time(record)
-        except RefusedError:
-            again = False
-        else:
-            again = action is not None and action.idempotent
-        if again:
-            await self._perform(record)
-            return
-        text = "the agent stopped while it ran; how far it came is not known"
-        await self._step(_receipt(record, "failed", code="interrupted", text=text))
-
-    async def _perform(self, record: Record) -> None:
-        command = record.command
-        try:
-            action = find_action(command, self._actions)
-            arguments = read_arguments(command, action)
-            invocation = Invocation(command, record.signers, record.received, self._clock.stamp())
-            result = await action.run(arguments, invocation)
-            if len(to_json(result)) > MAX_RESULT_BYTES:
-                text = f"done, but the result is larger than {MAX_RESULT_BYTES} bytes"
-                raise ActionError(text)  # noqa: TRY301 - fails like the action itself
-            receipt = _receipt(record, "succeeded", result=result)
-        except RefusedError as refusal:  # an agent of another version accepted it
-            receipt = _receipt(record, "failed", code=refusal.code, text=refusal.text)
-        except ActionError as error:
-            receipt = _receipt(record, "failed", code="action_failed", text=str(error))
-        except Exception as error:  # noqa: BLE001 - one action's bug must not stop the others
-            _log.exception("action_crashed", action=command.action, command=command.id)
-            text = f"{type(error).__name__}: {error}"
-            receipt = _receipt(record, "failed", code="action_failed", text=text)
-        await self._step(receipt)
-
-    def _check_in_time(self, record: Record) -> None:
-        now, leeway_s = self._clock.stamp(), self._settings.clock_leeway_s
-        check_in_time(record, now=now, leeway_s=leeway_s)
-
-    async def _step(self, receipt: Receipt) -> None:
-        await self._ledger.append(receipt, self._clock.stamp())
-        _log.info("command", id=receipt.command_id, status=receipt.status, code=receipt.code)
-        await self._publish_recorded()
-
-    async def _publish_recorded(self) -> None:
-        async with self._publishing:
-            while (step := await self._ledger.next_unpublished()) is not None:
-                await self._publish(step.receipt, step.stamp)
-                await self._ledger.mark_published(step)
-
-
-def _receipt(
-    record: Record,
-    status: ReceiptStatus,
-    *,
-    code: ReceiptCode | None = None,
-    text: str = "",
-    result: dict[str, Any] | None = None,
-) -> Receipt:
-    return Receipt(
-        command_id=record.command.id,
-        action=record.command.action,
-        status=status,
-        code=code,
-        text=text[:_MAX_TEXT],
-        signers=record.signers,
-        result=result,
-    )
-
-
-def _refused(record: Record, refusal: RefusedError) -> Receipt:
-    status: ReceiptStatus = "expired" if refusal.code == "expired" else "rejected"
-    return _receipt(record, status, code=refusal.code, text=refusal.text)
+    async def _do_unrecorded(self, record: Record, order: Order) -> None:
+        begun = self._clock.stamp()
+        invocation = Invocation(record.command, record.signers, record.received, begun)
+        receipt = await self._runner.perform(record, order, invocation)
+        await self._publish(receipt, self._clock.stamp())

@@ -2,18 +2,21 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
-from commands.errors import LedgerError
+from commands.errors import CommandError, LedgerError
 from commands.faults import OnFault, ignore_faults
-from commands.ledger_store import LedgerStore, Record, Step
+from commands.ledger_store import LedgerStore, Limits, OpenCommand, Record, Step
 from commands.settings import CommandSettings
-from contract import Stamp
+from contract import Clock, ContractError, Stamp
+from contract.audit import ChainHead, Facts
+from contract.command import Command
 from contract.receipt import Receipt
 
 _log = structlog.get_logger()
@@ -21,8 +24,18 @@ _log = structlog.get_logger()
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class _Call:
+    work: Callable[[LedgerStore], Any]
+    answer: asyncio.Future[Any]
+    outcome: Any = None
+    error: Exception | None = None
+
+
 class Ledger:
     """Commands by id with their receipts, in one SQLite file; its blocking calls have a thread.
+
+    What is asked of it while a transaction is being written shares the next one (group commit).
 
     The file is opened when it is first needed. A damaged one is set aside as
     ``NAME.corrupt-N``, a new one begun, and the fault ``ledger.corrupted`` told. A disk that is
@@ -36,70 +49,151 @@ class Ledger:
         path: Path,
         *,
         settings: CommandSettings,
+        clock: Clock,
         on_fault: OnFault = ignore_faults,
     ) -> None:
         self._path = path
         self._settings = settings
+        self._clock = clock
         self._on_fault = on_fault
+        self._set_aside_as: Path | None = None
         self._store: LedgerStore | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._calls: list[_Call] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def close(self) -> None:
         """Finish what is under way and close the file."""
+        while not self._idle.is_set():
+            await self._idle.wait()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
-    async def add(self, record: Record, receipt: Receipt, stamp: Stamp) -> None:
-        """Record a new command together with its first receipt."""
-        await self._call(lambda store: store.add(record, receipt, stamp))
+    async def recall(self, command: Command) -> Step | None:
+        """Return the newest receipt of a command, or ``None`` where it is a new one.
 
-    async def append(self, receipt: Receipt, stamp: Stamp) -> None:
+        Raises:
+            RefusedError: it is not known, but old enough to have been forgotten.
+        """
+        leeway_s = self._settings.clock_leeway_s
+        return await self._call(lambda store: store.recall(command, leeway_s=leeway_s))
+
+    async def admit(
+        self, record: Record, receipts: Sequence[Receipt], stamp: Stamp, limits: Limits
+    ) -> list[Step]:
+        """Record a new command together with its first receipts.
+
+        Raises:
+            RefusedError: too many wait, or too many were disruptive lately; nothing is recorded.
+        """
+        return await self._call(lambda store: store.admit(record, receipts, stamp, limits))
+
+    async def add(self, record: Record, receipt: Receipt, stamp: Stamp) -> Step:
+        """Record a command that was refused."""
+        return await self._call(lambda store: store.add(record, [receipt], stamp)[0])
+
+    async def append(self, record: Record, receipt: Receipt, stamp: Stamp) -> Step:
         """Record the next receipt of a command; a second terminal one is an error."""
-        await self._call(lambda store: store.append(receipt, stamp))
+        return await self._call(lambda store: store.append(record, receipt, stamp))
 
-    async def mark_published(self, step: Step) -> None:
-        """Remember that a receipt was handed on."""
-        await self._call(lambda store: store.mark_published(step.number))
+    def mark_published(self, step: Step) -> None:
+        """Remember soon that a receipt was handed on; until then a restart hands it on again."""
+        self._submit(lambda store: store.mark_published(step.number)).add_done_callback(_forget)
 
     async def last_step(self, command_id: str) -> Step | None:
         """Return the newest receipt of a command, or ``None`` where it is not known."""
         return await self._call(lambda store: store.last_step(command_id))
 
-    async def next_unpublished(self) -> Step | None:
-        """Return the oldest receipt that was not handed on yet."""
-        return await self._call(lambda store: store.next_unpublished())
+    async def unpublished(self) -> list[Step]:
+        """Return some receipts that were not handed on yet, the oldest first."""
+        return await self._call(lambda store: store.unpublished())
 
-    async def next_in(self, state: Literal["accepted", "running"]) -> Record | None:
-        """Return the oldest command in a state."""
-        return await self._call(lambda store: store.next_in(state))
+    async def open_commands(self) -> list[OpenCommand]:
+        """Return the commands that have not ended, the oldest first."""
+        return await self._call(lambda store: store.open_commands())
 
-    async def waiting(self) -> int:
-        """Count the accepted commands that have not begun."""
-        return await self._call(lambda store: store.waiting())
+    async def knows_since(self) -> bool:
+        """Whether it is known when this record began; a clock that is synced tells."""
+        return await self._call(lambda store: store.knows_since)
 
-    async def floor(self) -> int:
-        """Return the latest expiry among forgotten commands, in seconds since 1970."""
-        return await self._call(lambda store: store.floor())
+    async def audit(self, kind: str, facts: Facts, stamp: Stamp) -> None:
+        """Append an entry to the audit trail.
+
+        Raises:
+            ContractError: the facts cannot be an entry's.
+        """
+        await self._call(lambda store: store.audit.append(kind, facts, stamp))
+
+    async def audit_head(self) -> ChainHead:
+        """Return how far the audit trail has come."""
+        return await self._call(lambda store: store.audit.head())
+
+    # -- on the loop -----------------------------------------------------------------------
 
     async def _call(self, work: Callable[[LedgerStore], T]) -> T:
+        answer: T = await self._submit(work)
+        return answer
+
+    def _submit(self, work: Callable[[LedgerStore], Any]) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls.append(_Call(work, answer))
+        self._next_batch()
+        return answer
+
+    def _next_batch(self) -> None:
+        """Let the thread work, if it does not and there is something to do."""
+        if not self._idle.is_set() or not self._calls:
+            return
+        self._idle.clear()
+        batch, self._calls = self._calls, []
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._do, work, loop)
+        loop.run_in_executor(self._thread, self._do, batch, loop).add_done_callback(
+            lambda done: self._answer(batch, done.exception())
+        )
+
+    def _answer(self, batch: list[_Call], crash: BaseException | None) -> None:
+        self._idle.set()
+        for call in batch:
+            error = crash or call.error
+            if call.answer.done():
+                continue
+            if error is not None:
+                call.answer.set_exception(error)
+            else:
+                call.answer.set_result(call.outcome)
+        self._next_batch()
 
     # -- in the thread ---------------------------------------------------------------------
 
-    def _do(self, work: Callable[[LedgerStore], T], loop: asyncio.AbstractEventLoop) -> T:
+    def _do(self, batch: list[_Call], loop: asyncio.AbstractEventLoop) -> None:
+        """Do what was asked in one transaction; each call happens whole or not at all."""
+        failed: Exception | None = None
         try:
             if self._store is None:
                 self._store = self._open_or_replace(loop)
-            return work(self._store)
+            with self._store.transaction():
+                self._store.note_time(self._clock.stamp())
+                for call in batch:
+                    self._do_one(self._store, call)
         except sqlite3.Error as error:
+            failed = LedgerError(f"command ledger {self._path}: {error}")
             if _is_damaged(error):
                 self._set_aside(error, loop)
-            msg = f"command ledger {self._path}: {error}"
-            raise LedgerError(msg) from error
         except OSError as error:
-            msg = f"command ledger {self._path}: {error.strerror}"
-            raise LedgerError(msg) from error
+            failed = LedgerError(f"command ledger {self._path}: {error.strerror}")
+        if failed is not None:
+            for call in batch:
+                call.error = failed
+
+    def _do_one(self, store: LedgerStore, call: _Call) -> None:
+        try:
+            with store.savepoint():
+                call.outcome = call.work(store)
+        except (CommandError, ContractError) as error:
+            call.error = error
+        except sqlite3.IntegrityError as error:
+            call.error = LedgerError(f"command ledger {self._path}: {error}")
 
     def _open_or_replace(self, loop: asyncio.AbstractEventLoop) -> LedgerStore:
         try:
@@ -113,9 +207,9 @@ class Ledger:
     def _open(self) -> LedgerStore:
         return LedgerStore(
             self._path,
-            max_rows=self._settings.ledger_max_rows,
-            max_bytes=self._settings.ledger_max_mib * 2**20,
-            retention_s=self._settings.ledger_retention_days * 86_400,
+            settings=self._settings,
+            stamp=self._clock.stamp(),
+            former=self._set_aside_as,
         )
 
     def _close(self) -> None:
@@ -129,11 +223,18 @@ class Ledger:
         while (aside := self._path.with_name(f"{self._path.name}.corrupt-{number}")).exists():
             number += 1
         self._path.rename(aside)
+        self._set_aside_as = aside
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         text = f"the command ledger was damaged ({error}) and begun anew; the old is {aside}"
         _log.error("ledger_corrupted", error=str(error), set_aside=str(aside))
         loop.call_soon_threadsafe(self._on_fault, "ledger.corrupted", text)
+
+
+def _forget(answer: asyncio.Future[Any]) -> None:
+    """Take no notice of the outcome."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _is_damaged(error: sqlite3.Error) -> bool:

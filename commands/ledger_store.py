@@ -1,38 +1,49 @@
-"""The ledger's tables: commands, and every receipt of each, in SQLite.
+"""The ledger's tables: commands, every receipt of each, and the audit trail, in SQLite.
 
-All methods block; the ledger calls them from its one thread. Each is one durable transaction.
+All methods block; the ledger calls them from its one thread, inside a transaction that it holds.
+A command's step and its entry in the audit trail are one transaction: neither is without the
+other.
 
-``floor`` is the latest expiry among the commands that were forgotten: one that expires no later
-may be a replay of those and can be turned away without being known, whatever the clock says.
+What a kiosk has forgotten it must not do again. ``floor`` is the latest expiry among the
+commands that were forgotten: one that expires no later may be a replay of those. ``since`` is
+when the record began: what could be signed before that may have been done by a record that is
+lost.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import TypeAdapter
 
+from commands.audit_store import AuditTable
+from commands.errors import RefusedError
+from commands.settings import CommandSettings
 from contract import Stamp
+from contract.audit import Facts
 from contract.command import Command
 from contract.receipt import TERMINAL, Receipt
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS command (
-    number   INTEGER PRIMARY KEY,
-    id       TEXT NOT NULL UNIQUE,
-    document TEXT NOT NULL,
-    signers  TEXT NOT NULL,
-    received TEXT NOT NULL,
-    exp      INTEGER NOT NULL,
-    state    TEXT NOT NULL,
-    ended_s  INTEGER
+    number     INTEGER PRIMARY KEY,
+    id         TEXT NOT NULL UNIQUE,
+    document   TEXT NOT NULL,
+    digest     TEXT NOT NULL,
+    signers    TEXT NOT NULL,
+    received   TEXT NOT NULL,
+    exp        INTEGER NOT NULL,
+    disruptive INTEGER NOT NULL,
+    state      TEXT NOT NULL,
+    begun      TEXT,
+    ended_s    INTEGER
 ) STRICT;
 CREATE INDEX IF NOT EXISTS command_open ON command(state) WHERE state IN ('accepted', 'running');
 CREATE INDEX IF NOT EXISTS command_exp ON command(exp);
+CREATE INDEX IF NOT EXISTS command_disruptive ON command(number) WHERE disruptive;
 CREATE TABLE IF NOT EXISTS receipt (
     number     INTEGER PRIMARY KEY,
     command_id TEXT NOT NULL REFERENCES command(id) ON DELETE CASCADE,
@@ -44,10 +55,12 @@ CREATE TABLE IF NOT EXISTS receipt (
 CREATE INDEX IF NOT EXISTS receipt_command ON receipt(command_id);
 CREATE UNIQUE INDEX IF NOT EXISTS receipt_one_end ON receipt(command_id) WHERE terminal;
 CREATE INDEX IF NOT EXISTS receipt_unpublished ON receipt(number) WHERE NOT published;
-CREATE TABLE IF NOT EXISTS forgotten (floor INTEGER NOT NULL) STRICT;
-INSERT INTO forgotten SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM forgotten);
+CREATE TABLE IF NOT EXISTS memory (floor INTEGER NOT NULL, since INTEGER NOT NULL) STRICT;
+INSERT INTO memory SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM memory);
 """
 _FORGET_SHARE = 16
+_PUBLISH_AT_ONCE = 100
+_HOUR_MS = 3_600_000
 
 _STAMP = TypeAdapter(Stamp)
 
@@ -68,19 +81,38 @@ class Record:
     command: Command
     signers: tuple[str, ...]
     received: Stamp
+    digest: str = ""
+    """SHA-256 of the signed document."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCommand:
+    """A command that has not ended; ``begun`` when it was recorded as running, if it was."""
+
+    record: Record
+    begun: Stamp | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a command must keep to in order to be recorded as accepted."""
+
+    waiting: int
+    disruptive_per_hour: int | None
+    """``None``: it is not a disruptive one."""
 
 
 class LedgerStore:
-    """Commands and receipts.
+    """Commands, receipts, and the audit trail.
 
     Raises:
         sqlite3.Error: from every method; nothing was changed.
     """
 
-    def __init__(self, path: Path, *, max_rows: int, max_bytes: int, retention_s: int) -> None:
-        self._max_rows = max_rows
-        self._max_bytes = max_bytes
-        self._retention_s = retention_s
+    def __init__(
+        self, path: Path, *, settings: CommandSettings, stamp: Stamp, former: Path | None = None
+    ) -> None:
+        self._settings = settings
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         try:
             path.chmod(0o600)
@@ -91,6 +123,11 @@ class LedgerStore:
             self._page_size: int = self._db.execute("PRAGMA page_size").fetchone()[0]
             self._check()
             self._db.executescript(_SCHEMA)
+            self.audit = AuditTable(self._db, max_rows=settings.audit_max_rows)
+            self._since: int = self._db.execute("SELECT since FROM memory").fetchone()[0]
+            with self.transaction():
+                reason = f"the one before was damaged, see {former.name}" if former else "new"
+                self.audit.begin(stamp, reason)
         except BaseException:
             self._db.close()
             raise
@@ -104,36 +141,108 @@ class LedgerStore:
         """Close the file."""
         self._db.close()
 
+    @property
+    def knows_since(self) -> bool:
+        """Whether it is known when this record began."""
+        return self._since > 0
+
     # -- writing ---------------------------------------------------------------------------
 
-    def add(self, record: Record, receipt: Receipt, stamp: Stamp) -> None:
-        """Record a command with its first receipt, and forget old ones."""
-        with self._transaction():
-            self._forget(stamp)
-            self._db.execute(
-                "INSERT INTO command (id, document, signers, received, exp, state)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    record.command.id,
-                    record.command.model_dump_json(),
-                    json.dumps(record.signers),
-                    _STAMP.dump_json(record.received).decode(),
-                    record.command.exp,
-                    receipt.status,
-                ),
-            )
-            self._append(receipt, stamp)
+    def note_time(self, stamp: Stamp) -> None:
+        """Note when this record began, as soon as the clock can be believed."""
+        if not self._since and stamp.time_quality == "synced":
+            since = int(stamp.time.timestamp())
+            self._db.execute("UPDATE memory SET since = ?", (since,))
+            self._since = since
 
-    def append(self, receipt: Receipt, stamp: Stamp) -> None:
+    def admit(
+        self, record: Record, receipts: Sequence[Receipt], stamp: Stamp, limits: Limits
+    ) -> list[Step]:
+        """Record a command with its first receipts, unless it goes beyond the limits.
+
+        Raises:
+            RefusedError: it does; nothing is recorded.
+        """
+        waiting = self._db.execute(
+            "SELECT count(*) FROM command WHERE state = 'accepted'"
+        ).fetchone()[0]
+        if waiting >= limits.waiting:
+            text = f"{waiting} commands are waiting already; send it later"
+            raise RefusedError(code="rate_limited", text=text)
+        disruptive = limits.disruptive_per_hour is not None
+        if limits.disruptive_per_hour is not None:
+            self._check_loop(limits.disruptive_per_hour, stamp)
+        return self.add(record, receipts, stamp, disruptive=disruptive)
+
+    def add(
+        self, record: Record, receipts: Sequence[Receipt], stamp: Stamp, *, disruptive: bool = False
+    ) -> list[Step]:
+        """Record a command with its first receipts, and forget old ones."""
+        self._forget(stamp)
+        self._db.execute(
+            "INSERT INTO command (id, document, digest, signers, received, exp, disruptive, state)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.command.id,
+                record.command.model_dump_json(),
+                record.digest,
+                json.dumps(record.signers),
+                _STAMP.dump_json(record.received).decode(),
+                record.command.exp,
+                disruptive,
+                receipts[0].status,
+            ),
+        )
+        return [self.append(record, receipt, stamp) for receipt in receipts]
+
+    def append(self, record: Record, receipt: Receipt, stamp: Stamp) -> Step:
         """Record the next receipt of a command that has not ended."""
-        with self._transaction():
-            self._append(receipt, stamp)
+        terminal = receipt.status in TERMINAL
+        moment = _STAMP.dump_json(stamp).decode()
+        synced = stamp.time_quality == "synced"
+        number = self._db.execute(
+            "INSERT INTO receipt (command_id, document, stamp, terminal) VALUES (?, ?, ?, ?)",
+            (receipt.command_id, receipt.model_dump_json(exclude_none=True), moment, terminal),
+        ).lastrowid
+        self._db.execute(
+            "UPDATE command SET state = ?, ended_s = ?, begun = coalesce(begun, ?) WHERE id = ?",
+            (
+                receipt.status,
+                int(stamp.time.timestamp()) if terminal and synced else None,
+                moment if receipt.status == "running" else None,
+                receipt.command_id,
+            ),
+        )
+        if receipt.status != "running":
+            self.audit.append(f"command.{receipt.status}", _account(record, receipt), stamp)
+        return Step(number or 0, receipt, stamp)
 
     def mark_published(self, number: int) -> None:
         """Remember that a receipt was handed on."""
         self._db.execute("UPDATE receipt SET published = 1 WHERE number = ?", (number,))
 
     # -- reading ---------------------------------------------------------------------------
+
+    def recall(self, command: Command, *, leeway_s: int) -> Step | None:
+        """Return the newest receipt of a command, or ``None`` where it is a new one.
+
+        Raises:
+            RefusedError: it is not known, but old enough to have been forgotten.
+        """
+        known = self.last_step(command.id)
+        if known is not None:
+            return known
+        floor = self._db.execute("SELECT floor FROM memory").fetchone()[0]
+        if command.exp <= floor:
+            text = "it is older than what this kiosk remembers: it may be a replay"
+            raise RefusedError(code="expired", text=text)
+        if command.challenge is None and command.nbf + leeway_s < self._since:
+            text = (
+                "it was signed before this kiosk's record of commands began, so it may have been "
+                "done before; sign a new one"
+            )
+            raise RefusedError(code="expired", text=text)
+        return None
 
     def last_step(self, command_id: str) -> Step | None:
         """Return the newest receipt of a command, or ``None`` where it is not known."""
@@ -144,46 +253,54 @@ class LedgerStore:
         ).fetchone()
         return None if row is None else _step(row)
 
-    def next_unpublished(self) -> Step | None:
-        """Return the oldest receipt that was not handed on yet."""
-        row = self._db.execute(
+    def unpublished(self) -> list[Step]:
+        """Return some receipts that were not handed on yet, the oldest first."""
+        rows = self._db.execute(
             "SELECT number, document, stamp FROM receipt WHERE NOT published"
-            " ORDER BY number LIMIT 1"
-        ).fetchone()
-        return None if row is None else _step(row)
-
-    def next_in(self, state: Literal["accepted", "running"]) -> Record | None:
-        """Return the oldest command in a state."""
-        row = self._db.execute(
-            "SELECT document, signers, received FROM command WHERE state = ?"
-            " ORDER BY number LIMIT 1",
-            (state,),
-        ).fetchone()
-        if row is None:
-            return None
-        document, signers, received = row
-        return Record(
-            command=Command.model_validate_json(document),
-            signers=tuple(json.loads(signers)),
-            received=_STAMP.validate_json(received),
+            " ORDER BY number LIMIT ?",
+            (_PUBLISH_AT_ONCE,),
         )
+        return [_step(row) for row in rows]
 
-    def waiting(self) -> int:
-        """Count the accepted commands that have not begun."""
-        count: int = self._db.execute(
-            "SELECT count(*) FROM command WHERE state = 'accepted'"
-        ).fetchone()[0]
-        return count
+    def open_commands(self) -> list[OpenCommand]:
+        """Return the commands that have not ended, the oldest first."""
+        rows = self._db.execute(
+            "SELECT document, signers, received, digest, begun FROM command"
+            " WHERE state IN ('accepted', 'running') ORDER BY number"
+        )
+        return [
+            OpenCommand(
+                Record(
+                    command=Command.model_validate_json(document),
+                    signers=tuple(json.loads(signers)),
+                    received=_STAMP.validate_json(received),
+                    digest=digest,
+                ),
+                None if begun is None else _STAMP.validate_json(begun),
+            )
+            for document, signers, received, digest, begun in rows
+        ]
 
-    def floor(self) -> int:
-        """Return the latest expiry among forgotten commands, in seconds since 1970."""
-        floor: int = self._db.execute("SELECT floor FROM forgotten").fetchone()[0]
-        return floor
+    def _check_loop(self, per_hour: int, now: Stamp) -> None:
+        """Refuse where so many disruptive commands were accepted within the last hour."""
+        rows = self._db.execute(
+            "SELECT received FROM command WHERE disruptive ORDER BY number DESC LIMIT ?",
+            (per_hour,),
+        ).fetchall()
+        if len(rows) == per_hour and all(
+            _within_hour(_STAMP.validate_json(s), now) for (s,) in rows
+        ):
+            text = (
+                f"{per_hour} commands have interrupted this kiosk's service within the last hour; "
+                "it takes no more for now"
+            )
+            raise RefusedError(code="loop_breaker", text=text)
 
-    # -- a transaction ---------------------------------------------------------------------
+    # -- transactions ----------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """One durable transaction around the body."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -193,24 +310,18 @@ class LedgerStore:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _append(self, receipt: Receipt, stamp: Stamp) -> None:
-        terminal = receipt.status in TERMINAL
-        ended_s = (
-            int(stamp.time.timestamp()) if terminal and stamp.time_quality == "synced" else None
-        )
-        self._db.execute(
-            "INSERT INTO receipt (command_id, document, stamp, terminal) VALUES (?, ?, ?, ?)",
-            (
-                receipt.command_id,
-                receipt.model_dump_json(exclude_none=True),
-                _STAMP.dump_json(stamp).decode(),
-                terminal,
-            ),
-        )
-        self._db.execute(
-            "UPDATE command SET state = ?, ended_s = ? WHERE id = ?",
-            (receipt.status, ended_s, receipt.command_id),
-        )
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo the body alone where it raises, within a transaction."""
+        self._db.execute("SAVEPOINT one")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:  # a full disk has rolled everything back already
+                self._db.execute("ROLLBACK TO one")
+                self._db.execute("RELEASE one")
+            raise
+        self._db.execute("RELEASE one")
 
     def _forget(self, now: Stamp) -> None:
         """Make room: what is older than the retention, then whatever expires first."""
@@ -219,13 +330,14 @@ class LedgerStore:
             self._delete(
                 "SELECT number FROM command WHERE exp < ? AND ended_s < ?",
                 now_s,
-                now_s - self._retention_s,
+                now_s - self._settings.ledger_retention_days * 86_400,
             )
         rows = self._db.execute("SELECT count(*) FROM command").fetchone()[0]
         pages = self._db.execute("PRAGMA page_count").fetchone()[0]
         free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-        excess = rows + 1 - self._max_rows
-        if (pages - free) * self._page_size > self._max_bytes:
+        size = (pages - free) * self._page_size - self.audit.size()
+        excess = rows + 1 - self._settings.ledger_max_rows
+        if size > self._settings.ledger_max_mib * 2**20:
             excess = max(excess, rows // _FORGET_SHARE)
         if excess > 0:
             self._delete(
@@ -241,8 +353,35 @@ class LedgerStore:
         ).fetchall()
         if gone:
             self._db.execute(
-                "UPDATE forgotten SET floor = max(floor, ?)", (max(exp for (exp,) in gone),)
+                "UPDATE memory SET floor = max(floor, ?)", (max(exp for (exp,) in gone),)
             )
+
+
+def _account(record: Record, receipt: Receipt) -> Facts:
+    """What the audit trail keeps of a command: who, what, why, and how it ended."""
+    command = record.command
+    data: Facts = {
+        "command_id": command.id,
+        "action": command.action,
+        "document_sha256": record.digest,
+        "signers": ",".join(record.signers),
+        "reason": command.reason,
+        "ticket": command.ticket,
+        "code": receipt.code,
+        "text": receipt.text,
+    }
+    return {name: value for name, value in data.items() if value}
+
+
+def _within_hour(then: Stamp, now: Stamp) -> bool:
+    """Whether it was less than an hour ago; when nobody can know, it was."""
+    if then.boot_id == now.boot_id:
+        return now.monotonic_ms - then.monotonic_ms < _HOUR_MS
+    if now.monotonic_ms >= _HOUR_MS:  # this boot alone has lasted longer
+        return False
+    if "unsynced" in (then.time_quality, now.time_quality):
+        return True
+    return (now.time - then.time).total_seconds() * 1000 < _HOUR_MS
 
 
 def _step(row: tuple[int, str, str]) -> Step:

@@ -4,10 +4,11 @@ from contract import Clock
 
 
 class TokenBucket:
-    """Lets ``per_minute`` through a minute, as many at once after a quiet one."""
+    """Lets ``amount`` through in ``per_s`` seconds, as many at once after a quiet time."""
 
-    def __init__(self, per_minute: int, clock: Clock) -> None:
-        self._capacity = float(per_minute)
+    def __init__(self, amount: int, per_s: float, clock: Clock) -> None:
+        self._capacity = float(amount)
+        self._per_s = per_s
         self._clock = clock
         self._tokens = self._capacity
         self._filled = clock.monotonic()
@@ -15,7 +16,7 @@ class TokenBucket:
     def take(self) -> bool:
         """Whether it may happen once more now."""
         now = self._clock.monotonic()
-        earned = (now - self._filled) * self._capacity / 60
+        earned = (now - self._filled) * self._capacity / self._per_s
         self._tokens = min(self._capacity, self._tokens + earned)
         self._filled = now
         if self._tokens < 1:

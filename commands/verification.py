@@ -5,24 +5,24 @@ is asked for dates only while it is synced: a wrong clock must neither revive an
 kill a good one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel
-
-from commands.action import Action
+from commands.action import Action, Serving
+from commands.challenge import Challenges
 from commands.errors import RefusedError
 from commands.ledger_store import Record
+from commands.policy import Policy
 from commands.trust import Trust
 from contract import ContractError, MalformedError, OversizeError, Stamp
+from contract.actions import Arguments
 from contract.command import Command, SignedCommand, open_command
 from contract.errors import SignatureError, UnknownKeyError
 from contract.keys import OperatorKey
 from contract.receipt import ReceiptCode
 from contract.wire import format_time, validated
-
-A = TypeVar("A", bound=BaseModel)
 
 _CODES: tuple[tuple[type[ContractError], ReceiptCode], ...] = (
     (OversizeError, "too_large"),
@@ -30,6 +30,118 @@ _CODES: tuple[tuple[type[ContractError], ReceiptCode], ...] = (
     (UnknownKeyError, "unknown_key"),
     (SignatureError, "bad_signature"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command as the kiosk understands it."""
+
+    action: Action[Any]
+    arguments: Arguments
+    policy: Policy
+
+    @property
+    def heeds_serving(self) -> bool:
+        """Whether a citizen who is being served comes first."""
+        return self.policy.serving != "allow" and not getattr(self.arguments, "force", False)
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it may be done even where nothing can be recorded."""
+        return self.action.idempotent and not self.policy.disruptive
+
+
+class Rules:
+    """What this kiosk can do, and who may order it when.
+
+    Args:
+        actions: what can be ordered.
+        policy: who may order it.
+        challenges: what takes the place of dates where the clock is wrong.
+        serving: whether a citizen is being served.
+        leeway_s: how far the operators' clocks may differ from this one.
+    """
+
+    def __init__(
+        self,
+        *,
+        actions: Sequence[Action[Any]],
+        policy: Mapping[str, Policy],
+        challenges: Challenges,
+        serving: Serving,
+        leeway_s: int,
+    ) -> None:
+        self._actions = {action.name: action for action in actions}
+        self._policy = policy
+        self._challenges = challenges
+        self._serving = serving
+        self._leeway_s = leeway_s
+
+    def read(self, command: Command) -> Order:
+        """Return what a command asks for, with its arguments in the action's model."""
+        action = self._actions.get(command.action)
+        if action is None:
+            known = ", ".join(sorted(self._actions))
+            text = f"no action {command.action!r}; this kiosk knows {known}"
+            raise RefusedError(code="unknown_action", text=text)
+        try:
+            # As JSON, as it came: a list is then a tuple to the strict models.
+            arguments = validated(lambda: action.arguments.model_validate_json(command.args_json()))
+        except MalformedError as error:
+            raise RefusedError(code="bad_arguments", text=f"args: {error}") from None
+        return Order(action, arguments, self._policy.get(action.name, Policy()))
+
+    def authorise(
+        self, signed: SignedCommand, keys: Mapping[str, OperatorKey], *, now: Stamp
+    ) -> Order:
+        """Check action, role, persons, arguments, dates, and whether it can be done now."""
+        order = self.read(signed.command)
+        check_signers(order, [keys[kid] for kid in signed.signers])
+        self._check_dates(signed.command, order, now)
+        if missing := order.action.missing():
+            raise RefusedError(code="unavailable", text=missing)
+        if order.policy.serving == "refuse" and order.heeds_serving and self._serving.is_serving:
+            text = "a citizen is being served; send it later"
+            if "force" in order.action.arguments.model_fields:
+                text += ", or with force"
+            raise RefusedError(code="busy", text=text)
+        return order
+
+    def _check_dates(self, command: Command, order: Order, now: Stamp) -> None:
+        if self._challenges.holds(command.challenge):
+            return
+        if now.time_quality == "synced":
+            if command.nbf > now.time.timestamp() + self._leeway_s:
+                text = f"not valid before {_date(command.nbf)}"
+                raise RefusedError(code="not_yet_valid", text=text)
+            self._check_expiry(command, now)
+        elif order.policy.disruptive:
+            raise RefusedError(
+                code="clock",
+                text="the kiosk's clock is not synchronised, so it cannot tell whether this is "
+                "still valid; sign it anew with the challenge in this receipt",
+                challenge=self._challenges.issue(),
+            )
+
+    def check_in_time(self, record: Record, *, now: Stamp) -> None:
+        """Check that a recorded command may still begin."""
+        command, received = record.command, record.received
+        age_ms = now.monotonic_ms - received.monotonic_ms
+        if received.boot_id != now.boot_id or age_ms < 0:
+            raise RefusedError(
+                code="expired", text="the kiosk restarted before the command could begin"
+            )
+        if age_ms > command.ttl_s * 1000:
+            raise RefusedError(
+                code="expired", text=f"it could not begin within {command.ttl_s} s of receipt"
+            )
+        if now.time_quality == "synced" and command.challenge is None:
+            self._check_expiry(command, now)
+
+    def _check_expiry(self, command: Command, now: Stamp) -> None:
+        if now.time.timestamp() >= command.exp + self._leeway_s:
+            text = f"it expired at {_date(command.exp)}; here it is {format_time(now.time)}"
+            raise RefusedError(code="expired", text=text)
 
 
 def authenticate(payload: bytes, trust: Trust, *, kiosk: str, now: Stamp) -> SignedCommand:
@@ -40,9 +152,7 @@ def authenticate(payload: bytes, trust: Trust, *, kiosk: str, now: Stamp) -> Sig
     try:
         signed = open_command(payload, trust.verifiers)
     except ContractError as error:
-        code = next(code for kind, code in _CODES if isinstance(error, kind))
-        text = str(error) if trust.problem is None else f"{error}. {trust.problem}"
-        raise RefusedError(code=code, text=text) from None
+        raise refusal_of(error, trust) from None
     signers = tuple(kid for kid in signed.signers if _valid(trust.keys[kid], now))
     if not signers:
         text = f"the key {signed.signers[0]} is not valid at this date"
@@ -53,71 +163,33 @@ def authenticate(payload: bytes, trust: Trust, *, kiosk: str, now: Stamp) -> Sig
     return SignedCommand(command=signed.command, signers=signers)
 
 
-def authorise(
-    signed: SignedCommand,
-    actions: Mapping[str, Action[Any]],
-    keys: Mapping[str, OperatorKey],
-    *,
-    now: Stamp,
-    leeway_s: int,
-) -> None:
-    """Check action, role, arguments and dates of a command."""
-    command = signed.command
-    action = find_action(command, actions)
-    held = {keys[kid].role for kid in signed.signers}
-    if not held & action.roles:
+def refusal_of(error: ContractError, trust: Trust) -> RefusedError:
+    """Why a signed document cannot be trusted, with the receipt's code."""
+    code = next(code for kind, code in _CODES if isinstance(error, kind))
+    text = str(error) if trust.problem is None else f"{error}. {trust.problem}"
+    return RefusedError(code=code, text=text)
+
+
+def check_signers(order: Order, signers: Sequence[OperatorKey]) -> None:
+    """Check that enough persons with the right role have signed."""
+    name, policy = order.action.name, order.policy
+    entitled = [key for key in signers if key.role in policy.roles]
+    if not entitled:
         text = (
-            f"{command.action} needs the role {' or '.join(sorted(action.roles))}, "
-            f"the signers have {' and '.join(sorted(held))}"
+            f"{name} needs the role {' or '.join(sorted(policy.roles))}, "
+            f"the signers have {' and '.join(sorted({key.role for key in signers}))}"
         )
         raise RefusedError(code="not_authorised", text=text)
-    read_arguments(command, action)
-    if now.time_quality == "synced":
-        if command.nbf > now.time.timestamp() + leeway_s:
-            raise RefusedError(code="not_yet_valid", text=f"not valid before {_date(command.nbf)}")
-        _check_expiry(command, now, leeway_s)
-    elif action.disruptive:
-        text = "the kiosk's clock is not synchronised: it cannot tell whether this is still valid"
-        raise RefusedError(code="clock", text=text)
-
-
-def find_action(command: Command, actions: Mapping[str, Action[Any]]) -> Action[Any]:
-    """Return the action that a command asks for."""
-    action = actions.get(command.action)
-    if action is None:
-        text = f"no action {command.action!r}; this kiosk knows {', '.join(sorted(actions))}"
-        raise RefusedError(code="unknown_action", text=text)
-    return action
-
-
-def read_arguments(command: Command, action: Action[A]) -> A:
-    """Return the command's arguments in the action's model."""
-    try:
-        return validated(lambda: action.arguments.model_validate(command.args))
-    except MalformedError as error:
-        raise RefusedError(code="bad_arguments", text=f"args: {error}") from None
-
-
-def check_in_time(record: Record, *, now: Stamp, leeway_s: int) -> None:
-    """Check that a recorded command may still begin."""
-    command, received = record.command, record.received
-    age_ms = now.monotonic_ms - received.monotonic_ms
-    if received.boot_id != now.boot_id or age_ms < 0:
-        raise RefusedError(
-            code="expired", text="the kiosk restarted before the command could begin"
+    needed = max(policy.signers, order.action.signers(order.arguments))
+    persons = {key.person for key in entitled}
+    if len(persons) < needed:
+        who = " and ".join(sorted({key.name for key in entitled}))
+        also = " (one person with several keys counts once)" if len(entitled) > 1 else ""
+        text = (
+            f"this needs the signatures of {needed} persons with the role "
+            f"{' or '.join(sorted(policy.roles))}; it is signed by {who} alone{also}"
         )
-    if age_ms > command.ttl_s * 1000:
-        raise RefusedError(
-            code="expired", text=f"it could not begin within {command.ttl_s} s of receipt"
-        )
-    if now.time_quality == "synced":
-        _check_expiry(command, now, leeway_s)
-
-
-def _check_expiry(command: Command, now: Stamp, leeway_s: int) -> None:
-    if now.time.timestamp() >= command.exp + leeway_s:
-        text = f"it expired at {_date(command.exp)}; here it is {format_time(now.time)}"
-        raise RefusedError(code="expired", text=text)
+        raise RefusedError(code="second_signature", text=text)
 
 
 def _valid(key: OperatorKey, now: Stamp) -> bool:

@@ -7,8 +7,17 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from contract.ack import Watermark
-from contract.command import TYP, Command
-from contract.limits import MAX_ACK_BYTES, MAX_COMMAND_BYTES, MAX_MESSAGE_BYTES
+from contract.actions import ACTIONS
+from contract.command import TYP as COMMAND_TYP
+from contract.command import Command
+from contract.config import TYP as CONFIG_TYP
+from contract.config import DesiredConfig
+from contract.limits import (
+    MAX_ACK_BYTES,
+    MAX_COMMAND_BYTES,
+    MAX_MEDIA_BYTES,
+    MAX_MESSAGE_BYTES,
+)
 from contract.message import CONTENT_TYPE, REGISTRY, Data, Envelope
 from contract.signature import MAX_SIGNATURES
 from contract.topics import DEFAULT_ROOT
@@ -29,7 +38,26 @@ id of the message tells. A command is signed by operators, never retained, and s
 
 def build() -> dict[str, Any]:
     """Return the document as JSON values."""
-    messages = [_sent(model) for model in _models()] + [_command(), _watermark()]
+    messages = [
+        *(_sent(model) for model in _models()),
+        _media(),
+        _signed(
+            "command",
+            "down/command",
+            Command,
+            COMMAND_TYP,
+            "An order to the kiosk: a JWS in the general JSON serialisation (RFC 7515).",
+        ),
+        _signed(
+            "desired-config",
+            "down/config",
+            DesiredConfig,
+            CONFIG_TYP,
+            "What the kiosk is to run with: a JWS in the general JSON serialisation (RFC 7515).",
+            retain=True,
+        ),
+        _watermark(),
+    ]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -46,7 +74,7 @@ def build() -> dict[str, Any]:
         "operations": {name: operation for name, _, operation, _ in messages},
         "components": {
             "messages": {name: message for name, _, _, message in messages},
-            "schemas": _schemas([*_models(), Watermark, Command]),
+            "schemas": _schemas([*_models(), Watermark, Command, DesiredConfig, *ACTIONS.values()]),
             "parameters": {
                 "root": {
                     "description": "What all topics begin with; may have several levels.",
@@ -57,6 +85,7 @@ def build() -> dict[str, Any]:
                     "digits and '-', at most 63.",
                     "examples": ["kiosk-017"],
                 },
+                "command_id": {"description": "The id of the command that asked for it."},
             },
         },
     }
@@ -100,11 +129,13 @@ def _sent(model: type[Data]) -> _Part:
     return _part(name, model.SUFFIX, "send", message, retain=model.RETAIN)
 
 
-def _command() -> _Part:
+def _signed(
+    name: str, suffix: str, model: type[WireModel], typ: str, summary: str, *, retain: bool = False
+) -> _Part:
     part = {"type": "string", "contentEncoding": "base64url"}
     message = {
-        "title": "SignedCommand",
-        "summary": "An order to the kiosk: a JWS in the general JSON serialisation (RFC 7515).",
+        "title": f"Signed{model.__name__}",
+        "summary": summary,
         "contentType": "application/jose+json",
         "payload": {
             "type": "object",
@@ -113,13 +144,13 @@ def _command() -> _Part:
                 "payload": {
                     **part,
                     "contentMediaType": "application/json",
-                    "x-content-schema": {"$ref": f"{_SCHEMAS}Command"},
+                    "x-content-schema": {"$ref": f"{_SCHEMAS}{model.__name__}"},
                 },
                 "signatures": {
                     "type": "array",
                     "minItems": 1,
                     "maxItems": MAX_SIGNATURES,
-                    "description": f"Ed25519; the protected header holds alg, kid and typ {TYP}.",
+                    "description": f"Ed25519; the protected header holds alg, kid and typ {typ}.",
                     "items": {
                         "type": "object",
                         "required": ["protected", "signature"],
@@ -130,7 +161,24 @@ def _command() -> _Part:
         },
         "x-max-bytes": MAX_COMMAND_BYTES,
     }
-    return _part("command", "down/command", "receive", message, retain=False)
+    if model is Command:
+        message["x-actions"] = {
+            action: {"$ref": f"{_SCHEMAS}{arguments.__name__}"}
+            for action, arguments in sorted(ACTIONS.items())
+        }
+    return _part(name, suffix, "receive", message, retain=retain)
+
+
+def _media() -> _Part:
+    message = {
+        "title": "Media",
+        "summary": "The picture or archive that a command asked for; its receipt has the SHA-256.",
+        "contentType": "application/octet-stream",
+        "description": "The MQTT content type says what it is: image/jpeg, application/gzip.",
+        "payload": {"type": "string", "format": "binary"},
+        "x-max-bytes": MAX_MEDIA_BYTES,
+    }
+    return _part("media", "up/media/{command_id}", "send", message, retain=False)
 
 
 def _watermark() -> _Part:
@@ -147,7 +195,11 @@ def _watermark() -> _Part:
 def _part(name: str, suffix: str, action: str, message: dict[str, Any], *, retain: bool) -> _Part:
     channel = {
         "address": f"{{root}}/{{id}}/{suffix}",
-        "parameters": {one: {"$ref": f"#/components/parameters/{one}"} for one in ("root", "id")},
+        "parameters": {
+            one: {"$ref": f"#/components/parameters/{one}"}
+            for one in ("root", "id", "command_id")
+            if f"{{{one}}}" in f"{{root}}/{{id}}/{suffix}"
+        },
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
     }
     operation = {

@@ -6,10 +6,11 @@ from typing import Any
 
 from joserfc.jwk import OKPKey
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import to_json
 
 from contract import signature
 from contract.errors import ContractError
-from contract.ids import MessageId
+from contract.ids import Challenge, MessageId
 from contract.keys import PrivateKey
 from contract.limits import MAX_COMMAND_BYTES
 from contract.wire import KioskId, Name, Text, WireModel, parse, parse_object
@@ -36,6 +37,15 @@ class Command(WireModel):
         ge=1, le=MAX_VALIDITY_S, description="Not to be begun later than this after receipt."
     )
 
+    challenge: Challenge | None = Field(
+        default=None,
+        description="From a receipt with code clock: the kiosk then asks no clock for the dates.",
+    )
+
+    def args_json(self) -> bytes:
+        """Return the arguments as JSON, for the strict model of the action."""
+        return to_json(self.args)
+
     @model_validator(mode="after")
     def _validity(self) -> "Command":
         if not 0 < self.exp - self.nbf <= MAX_VALIDITY_S:
@@ -60,6 +70,29 @@ def sign_command(command: Command, keys: Sequence[PrivateKey]) -> bytes:
     """
     payload = command.model_dump_json(exclude_none=True).encode()
     return signature.sign(payload, keys, typ=TYP, limit=MAX_COMMAND_BYTES)
+
+
+def cosign_command(document: bytes, key: PrivateKey) -> bytes:
+    """Add a signature to a command that others have signed; returns the new payload.
+
+    Raises:
+        OversizeError: it would be larger than :data:`~contract.limits.MAX_COMMAND_BYTES`.
+        MalformedError: it is no JWS, or what was signed is no command.
+        SignatureError: this key has signed it already.
+    """
+    read_unverified(document)
+    return signature.add(document, key, typ=TYP, limit=MAX_COMMAND_BYTES)
+
+
+def read_unverified(document: bytes) -> Command:
+    """Return what a signed command claims to ask for. Nobody vouches for it.
+
+    Raises:
+        OversizeError: it is larger than :data:`~contract.limits.MAX_COMMAND_BYTES`.
+        MalformedError: it is no JWS, or what was signed is no command.
+    """
+    payload = signature.unverified_payload(document, limit=MAX_COMMAND_BYTES)
+    return parse(Command, payload, limit=MAX_COMMAND_BYTES)
 
 
 def open_command(document: bytes, keys: Mapping[str, OKPKey]) -> SignedCommand:

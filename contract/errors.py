@@ -3,9 +3,16 @@
 ContractError              anything that may not cross the wire
 ├── MalformedError         not JSON, wrong field, unknown field, wrong type of message
 ├── OversizeError          larger than the limit of its topic
-└── SignatureError         a command whose signature or signer cannot be trusted
-    └── UnknownKeyError    signed, but by no key that is trusted here
+├── SignatureError         a command whose signature or signer cannot be trusted
+│   └── UnknownKeyError    signed, but by no key that is trusted here
+└── AuditError             an audit trail that is not as it was written
 """
+
+from typing import Literal
+
+AuditFault = Literal[
+    "broken", "changed", "removed", "reordered", "added", "another_chain", "bad_head"
+]
 
 
 class ContractError(ValueError):
@@ -26,3 +33,12 @@ class SignatureError(ContractError):
 
 class UnknownKeyError(SignatureError):
     """None of the keys that signed is known here."""
+
+
+class AuditError(ContractError):
+    """An audit trail is not as it was written; ``number`` is the entry where that shows."""
+
+    def __init__(self, number: int | None, fault: AuditFault, text: str) -> None:
+        super().__init__(text)
+        self.number = number
+        self.fault: AuditFault = fault

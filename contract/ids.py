@@ -14,6 +14,9 @@ MessageId = Annotated[
 ]
 """A UUIDv7 in its canonical text form."""
 
+Challenge = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
+"""128 random bits in base64url: proof that a command was signed after they were given out."""
+
 
 def uuid7(unix_ms: int) -> str:
     """Make a UUIDv7 (RFC 9562, 5.7) for a moment: 48 bits of milliseconds, 74 random ones."""
@@ -21,3 +24,8 @@ def uuid7(unix_ms: int) -> str:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(UUID(int=value))
+
+
+def new_challenge() -> str:
+    """Make a :data:`Challenge`."""
+    return secrets.token_urlsafe(16)

@@ -4,9 +4,12 @@ A kiosk pins the public ones in a key set; ``kioskctl`` makes them and keeps the
 ``nbf`` and ``exp`` bound a key's validity, in seconds since 1970 like those of a command.
 """
 
+import hashlib
+import unicodedata
 from binascii import Error as Base64Error
 from typing import Annotated, Literal, get_args
 
+import rfc8785
 from joserfc.jwk import OKPKey
 from joserfc.util import urlsafe_b64decode
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -52,6 +55,11 @@ class OperatorKey(WireModel):
             msg = f"key {self.kid}: exp must be later than nbf"
             raise ValueError(msg)
         return self
+
+    @property
+    def person(self) -> str:
+        """Whose key it is: several keys of one name are one person."""
+        return " ".join(unicodedata.normalize("NFKC", self.name).casefold().split())
 
     def valid_at(self, unix_s: float) -> bool:
         """Whether the key may sign at this moment."""
@@ -102,3 +110,10 @@ class KeySet(WireModel):
 def parse_key_set(document: bytes) -> KeySet:
     """Read a JWK Set; raises :class:`~contract.errors.ContractError`."""
     return parse(KeySet, document, limit=MAX_KEY_SET_BYTES)
+
+
+def fingerprint(keys: KeySet) -> str:
+    """Return SHA-256 over the set in canonical form (RFC 8785), keys sorted by their ids."""
+    ordered = sorted(keys.keys, key=lambda key: key.kid)
+    document = {"keys": [key.model_dump(mode="json", exclude_none=True) for key in ordered]}
+    return hashlib.sha256(rfc8785.dumps(document)).hexdigest()

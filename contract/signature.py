@@ -6,7 +6,7 @@ header, so that a signature under one kind of document is worth nothing under an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -54,7 +54,20 @@ class Verified:
     signers: tuple[str, ...]
 
 
-def sign(payload: bytes, keys: Sequence[PrivateKey], *, typ: str, limit: int) -> bytes:
+class SigningKey(Protocol):
+    """A key that signs, and its id."""
+
+    @property
+    def kid(self) -> str:
+        """Its id."""
+        ...
+
+    def signer(self) -> OKPKey:
+        """Return the key in the form that signs."""
+        ...
+
+
+def sign(payload: bytes, keys: Sequence[SigningKey], *, typ: str, limit: int) -> bytes:
     """Sign ``payload`` with every key; returns the JSON document.
 
     Raises:
@@ -79,6 +92,33 @@ def sign(payload: bytes, keys: Sequence[PrivateKey], *, typ: str, limit: int) ->
     )
     check_size(document, limit)
     return document
+
+
+def add(document: bytes, key: PrivateKey, *, typ: str, limit: int) -> bytes:
+    """Add the signature of one more key to a document; returns the new one.
+
+    Raises:
+        OversizeError: the document is larger than ``limit`` bytes.
+        MalformedError: it is not a JWS in general JSON serialisation, or has no room for more.
+        SignatureError: this key has signed it already.
+    """
+    outer = parse(_Document, document, limit=limit)
+    if len(outer.signatures) >= MAX_SIGNATURES:
+        msg = f"it has {MAX_SIGNATURES} signatures already"
+        raise MalformedError(msg)
+    for number, part in enumerate(outer.signatures, start=1):
+        if _header(part.protected, number).kid == key.kid:
+            msg = f"key {key.kid} has signed it already"
+            raise SignatureError(msg)
+    payload = unverified_payload(document, limit=limit)
+    own = parse(_Document, sign(payload, [key], typ=typ, limit=limit), limit=limit)
+    both = _Document(payload=outer.payload, signatures=(*outer.signatures, *own.signatures))
+    if own.payload != outer.payload:
+        msg = "payload: not base64url in its canonical form"
+        raise MalformedError(msg)
+    whole = both.model_dump_json().encode()
+    check_size(whole, limit)
+    return whole
 
 
 def verify(document: bytes, keys: Mapping[str, OKPKey], *, typ: str, limit: int) -> Verified:
@@ -136,6 +176,19 @@ def unverified_payload(document: bytes, *, limit: int) -> bytes:
     except ValueError:
         msg = "payload: not base64url"
         raise MalformedError(msg) from None
+
+
+def claimed_signers(document: bytes, *, limit: int) -> tuple[str, ...]:
+    """Return the ids of the keys that a document names. Nobody vouches for it.
+
+    Raises:
+        OversizeError: the document is larger than ``limit`` bytes.
+        MalformedError: it is not a JWS in general JSON serialisation.
+        SignatureError: a protected header cannot be read.
+    """
+    outer = parse(_Document, document, limit=limit)
+    parts = enumerate(outer.signatures, start=1)
+    return tuple(_header(part.protected, number).kid for number, part in parts)
 
 
 def _header(protected: str, number: int) -> _Header:

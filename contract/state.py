@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from contract.actions import Sha256
 from contract.message import Data, Event
 from contract.wire import Name, Text, UtcTime, WireModel
 
@@ -44,3 +45,15 @@ class AgentStarted(Event, kind="agent.started"):
 
     agent_version: Text
     clean: bool = Field(description="Whether the run before ended in order.")
+    safe_mode: bool = Field(
+        default=False, description="Too many starts without a healthy spell: cameras rest."
+    )
+
+
+class KeysChanged(Event, kind="keys.changed"):
+    """The operators' keys that this kiosk trusts are others now."""
+
+    fingerprint: Sha256 = Field(description="SHA-256 of the key set in canonical form.")
+    added: tuple[Name, ...] = Field(default=(), description="Key ids.")
+    removed: tuple[Name, ...] = Field(default=(), description="Key ids.")
+    source: Literal["file", "command"]

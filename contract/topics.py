@@ -47,6 +47,15 @@ class Topics:
         return f"{self.base}/down/command"
 
     @property
+    def config(self) -> str:
+        """The desired configuration, signed, retained."""
+        return f"{self.base}/down/config"
+
+    def media(self, command_id: str) -> str:
+        """Topic of the picture or archive that a command asked for."""
+        return f"{self.base}/up/media/{command_id}"
+
+    @property
     def ack(self) -> str:
         """The centre's watermark."""
         return f"{self.base}/down/ack"

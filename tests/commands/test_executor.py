@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from commands.errors import ActionError, LedgerError
-from commands.executor import MAX_RESULT_BYTES
+from commands.errors import ActionError
+from commands.runner import MAX_RESULT_BYTES
 from contract.command import sign_command
 from contract.receipt import Receipt
 from tests.support.clock import START, ManualClock
@@ -50,7 +50,7 @@ async def test_ping_tells_how_long_it_waited(make_kiosk):
 async def test_a_repeated_command_is_done_once_and_answered_again(make_kiosk):
     """Repeats and redeliveries get the last receipt again, with its first time; nothing reruns."""
     deed = Deed()
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     command = make_command(action="deed", args={})
     await kiosk.send(command)
     await kiosk.send(command)
@@ -68,7 +68,7 @@ async def test_a_repeated_command_is_done_once_and_answered_again(make_kiosk):
 @pytest.mark.parametrize(
     ("fields", "code", "said"),
     [
-        ({"action": "fly"}, "unknown_action", "this kiosk knows deed, ping"),
+        ({"action": "fly"}, "unknown_action", "this kiosk knows cancel, deed, ping"),
         ({"args": {"echo": 1}}, "bad_arguments", "echo: Input should be a valid string"),
         ({"args": {"echo": "x" * 257}}, "bad_arguments", "echo"),
         ({"args": {"eco": "x"}}, "bad_arguments", "eco: Extra inputs"),
@@ -77,7 +77,7 @@ async def test_a_repeated_command_is_done_once_and_answered_again(make_kiosk):
 )
 async def test_a_trusted_command_that_may_not_be_done_is_rejected(make_kiosk, fields, code, said):
     """Each reason has its code and names what is wrong; the refusal ends the command for good."""
-    kiosk = make_kiosk(actions=[Deed().action])
+    kiosk = make_kiosk(deeds=[Deed()])
     command = make_command(**fields)
     await kiosk.send(command)
     await kiosk.send(command)
@@ -90,6 +90,7 @@ async def test_a_trusted_command_that_may_not_be_done_is_rejected(make_kiosk, fi
 async def test_an_expired_command_is_expired(make_kiosk):
     """After exp, and the leeway, a command is too late while the clock is synced."""
     kiosk = make_kiosk()
+    await kiosk.ledger.knows_since()
     await kiosk.clock.advance(629)
     await kiosk.send(make_command())
     await kiosk.clock.advance(1)
@@ -110,7 +111,7 @@ async def test_without_a_clock_dates_do_not_count(make_kiosk):
 async def test_without_a_clock_nothing_disruptive_is_done(make_kiosk):
     """A disruptive command on an unsynced clock is rejected with the code clock."""
     deed = Deed(disruptive=True)
-    kiosk = make_kiosk(actions=[deed.action], clock=ManualClock("unsynced"))
+    kiosk = make_kiosk(deeds=[deed], clock=ManualClock("unsynced"))
     await kiosk.send(make_command(action="deed", args={}))
     assert [receipt.code for receipt in kiosk.receipts] == ["clock"]
 
@@ -118,7 +119,7 @@ async def test_without_a_clock_nothing_disruptive_is_done(make_kiosk):
 async def test_the_role_decides(make_kiosk):
     """A key whose role the action does not list is rejected, unless another signer has it."""
     viewer = make_key("viewer", role="viewer")
-    kiosk = make_kiosk(keys=[viewer], actions=[Deed().action])
+    kiosk = make_kiosk(keys=[viewer], deeds=[Deed()])
     alone, together = (make_command(action="deed", args={}) for _ in range(2))
     await kiosk.send(alone, viewer)
     await kiosk.send(together, viewer, kiosk.keys[0])
@@ -236,7 +237,7 @@ async def test_an_action_that_fails_says_why(make_kiosk, error, said):
     """Failures become a receipt in words, bugs too, and the next command is done."""
     deed = Deed()
     deed.error = error
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     failing, following = make_command(action="deed", args={}), make_command()
     async with kiosk.running():
         await kiosk.send(failing)
@@ -250,7 +251,7 @@ async def test_a_result_too_large_for_a_receipt_is_a_failure(make_kiosk):
     """The receipt always fits the wire."""
     deed = Deed()
     deed.result = {"log": "x" * MAX_RESULT_BYTES}
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     command = make_command(action="deed", args={})
     async with kiosk.running():
         await kiosk.send(command)
@@ -261,7 +262,7 @@ async def test_a_result_too_large_for_a_receipt_is_a_failure(make_kiosk):
 async def test_what_was_accepted_is_done_after_a_restart(make_kiosk):
     """A restart of the agent forgets no promise, and makes the promise once."""
     deed = Deed()
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     command = make_command(action="deed", args={})
     await kiosk.send(command)
     await kiosk.ledger.close()
@@ -277,7 +278,7 @@ async def test_what_was_interrupted_is_repeated_only_where_that_is_harmless(make
     """Killed while it ran: run again if idempotent, else failed with the code interrupted."""
     deed = Deed(idempotent=idempotent)
     deed.hangs = True
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     command = make_command(action="deed", args={})
     async with kiosk.running():
         await kiosk.send(command)
@@ -297,7 +298,7 @@ async def test_a_reboot_ends_what_was_open(make_kiosk, begun):
     """After a reboot nobody knows how old a command is: it is not begun and not repeated."""
     deed = Deed(idempotent=True)
     deed.hangs = True
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     command = make_command(action="deed", args={})
     await kiosk.send(command)
     if begun:
@@ -331,7 +332,7 @@ async def test_a_receipt_that_was_not_handed_on_is_handed_on_later(make_kiosk):
 async def test_the_runner_may_be_started_again(make_kiosk):
     """A supervisor that restarts the runner loses and doubles nothing."""
     deed = Deed(idempotent=True)
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     commands = [make_command(action="deed", args={}) for _ in range(6)]
     for command in commands:
         await kiosk.send(command)
@@ -342,15 +343,21 @@ async def test_the_runner_may_be_started_again(make_kiosk):
     assert all(kiosk.terminal(command) == {"succeeded"} for command in commands)
 
 
-async def test_without_a_ledger_nothing_is_done(make_kiosk):
-    """A ledger that cannot be written refuses the acknowledgement, and works when it can."""
+async def test_without_a_ledger_only_harmless_things_are_done(make_kiosk):
+    """A ledger that cannot be written: a ping is answered, the rest refused until it can be."""
     deed = Deed()
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     kiosk.ledger_path.mkdir()
-    command = make_command(action="deed", args={})
-    with pytest.raises(LedgerError, match=r"ledger\.db"):
-        await kiosk.send(command)
-    assert (kiosk.receipts, deed.done) == ([], 0)
+    command, ping = make_command(action="deed", args={}), make_command()
+    await kiosk.send(command)
+    [receipt] = kiosk.receipts
+    assert (receipt.code, receipt.command_id, receipt.claimed_id) == ("storage", None, command.id)
+    assert "ledger.db" in receipt.text
+    await kiosk.send(ping)
+    await kiosk.send(ping)
+    await kiosk.ended(ping)
+    assert kiosk.statuses[1:] == ["accepted", "running", "succeeded"]
+    assert deed.done == 0
     kiosk.ledger_path.rmdir()
     async with kiosk.running():
         await kiosk.send(command)
@@ -361,7 +368,7 @@ async def test_without_a_ledger_nothing_is_done(make_kiosk):
 async def test_many_at_once_are_each_done_once(make_kiosk):
     """Concurrent deliveries of the same commands do not race each other."""
     deed = Deed()
-    kiosk = make_kiosk(actions=[deed.action])
+    kiosk = make_kiosk(deeds=[deed])
     commands = [make_command(action="deed", args={}) for _ in range(5)]
     payloads = [sign_command(command, kiosk.keys[:1]) for command in commands]
     async with kiosk.running(), asyncio.TaskGroup() as group:

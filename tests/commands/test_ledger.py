@@ -1,11 +1,12 @@
 """What the ledger keeps, what it forgets, and what it does when its file is damaged."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 
 import pytest
 
-from commands.errors import LedgerError
+from commands.errors import LedgerError, RefusedError
 from commands.ledger import Ledger
 from commands.ledger_store import Record
 from commands.settings import CommandSettings
@@ -27,6 +28,7 @@ class Book:
         self.ledger = Ledger(
             path,
             settings=CommandSettings(**settings),
+            clock=self.clock,
             on_fault=lambda *told: self.faults.append(told),
         )
 
@@ -40,6 +42,13 @@ class Book:
 
     async def knows(self, command: Command) -> bool:
         return await self.ledger.last_step(command.id) is not None
+
+    async def refuses(self, **fields) -> bool:
+        """Whether a new command with these fields may be a replay."""
+        try:
+            return await self.ledger.recall(make_command(**fields)) is not None
+        except RefusedError as refusal:
+            return refusal.code == "expired"
 
 
 @pytest.fixture
@@ -55,11 +64,12 @@ async def test_a_command_is_remembered_for_ninety_days(book):
     await book.clock.advance(90 * DAY_S)
     await book.add()
     assert await book.knows(old)
-    assert await book.ledger.floor() == 0
+    assert not await book.refuses(exp=old.exp)
     await book.clock.advance(1)
     await book.add()
     assert not await book.knows(old)
-    assert await book.ledger.floor() == old.exp
+    assert await book.refuses(exp=old.exp)
+    assert not await book.refuses(exp=old.exp + 1)
 
 
 async def test_with_a_wrong_clock_nothing_is_old(book):
@@ -78,7 +88,8 @@ async def test_rows_are_bounded_and_what_waits_stays(book):
     known = [await book.knows(command) for command in commands]
     assert known == [False] * 11 + [True] * 99
     assert await book.knows(waiting)
-    assert await book.ledger.floor() == commands[10].exp
+    assert await book.refuses(exp=commands[10].exp)
+    assert not await book.refuses(exp=commands[10].exp + 1)
 
 
 async def test_bytes_are_bounded(tmp_path):
@@ -101,7 +112,9 @@ async def test_a_command_ends_once(book):
     command = await book.add("succeeded")
     with pytest.raises(LedgerError, match="UNIQUE"):
         await book.ledger.append(
-            Receipt(command_id=command.id, status="failed"), book.clock.stamp()
+            Record(command, ("li",), book.clock.stamp()),
+            Receipt(command_id=command.id, status="failed"),
+            book.clock.stamp(),
         )
     step = await book.ledger.last_step(command.id)
     assert step.receipt.status == "succeeded"
@@ -146,3 +159,38 @@ async def test_damage_while_running_is_survived(book):
     command = await book.add()
     assert await book.knows(command)
     assert len(book.faults) == 1
+
+
+async def test_what_was_signed_before_the_record_began_is_refused(tmp_path):
+    """A ledger that is lost and begun anew does not do again what the lost one may have done."""
+    book = Book(tmp_path / "ledger.db")
+    await book.clock.advance(3600)
+    assert await book.ledger.knows_since()
+    assert await book.refuses(nbf=NOW_S + 3600 - 31, exp=NOW_S + 7200)
+    assert not await book.refuses(nbf=NOW_S + 3600 - 30, exp=NOW_S + 7200)
+    await book.ledger.close()
+
+
+async def test_a_record_that_began_without_a_clock_learns_when(tmp_path):
+    """Begun on an unsynced clock, the record counts from the first moment that can be believed."""
+    book = Book(tmp_path / "ledger.db")
+    book.clock.quality = "unsynced"
+    assert not await book.ledger.knows_since()
+    await book.clock.advance(100)
+    book.clock.quality = "synced"
+    assert await book.ledger.knows_since()
+    assert await book.refuses(nbf=NOW_S + 60, exp=NOW_S + 7200)
+    await book.ledger.close()
+
+
+async def test_calls_made_together_share_a_transaction(book):
+    """A call that fails does not take the others of its batch with it."""
+    command = await book.add()
+    stamp = book.clock.stamp()
+    record = Record(command, ("li",), stamp)
+    again = Receipt(command_id=command.id, action="ping", status="failed")
+    one, two, _ = await asyncio.gather(
+        book.add(), book.ledger.append(record, again, stamp), book.add(), return_exceptions=True
+    )
+    assert isinstance(two, LedgerError)
+    assert await book.knows(one)

@@ -40,13 +40,14 @@ class Mains:
 
 def frail(ledger: Ledger, mains: Mains) -> None:
     """Let the power fail before and after each of the ledger's writes."""
-    for name in ("add", "append", "mark_published"):
+    for name in ("admit", "add", "append"):
         genuine = getattr(ledger, name)
 
-        async def cut(*args, genuine=genuine) -> None:
+        async def cut(*args, genuine=genuine):
             mains.step()
-            await genuine(*args)
+            done = await genuine(*args)
             mains.step()
+            return done
 
         setattr(ledger, name, cut)
 
@@ -58,7 +59,7 @@ class House:
         self.mains = Mains()
         self.once, self.again = Deed("once"), Deed("again", idempotent=True)
         self.kiosk = CommandedKiosk(
-            folder, [KEY], actions=[self.once.action, self.again.action], repeats_per_minute=1000
+            folder, [KEY], deeds=[self.once, self.again], repeats_per_minute=1000
         )
         publish = self.kiosk.executor._publish  # the seam that the power cut is put into
 
@@ -79,9 +80,12 @@ class House:
 
     async def run(self, act) -> None:
         """Do something; when the power fails, start again."""
+        dark = False
         try:
             await act
-        except PowerCutError:
+        except* PowerCutError:
+            dark = True
+        if dark:
             await self.restart()
 
     async def work(self) -> None:
@@ -99,11 +103,7 @@ class House:
 
     async def quiet(self) -> None:
         ledger = self.kiosk.ledger
-        while (
-            await ledger.next_in("running")
-            or await ledger.next_in("accepted")
-            or await ledger.next_unpublished()
-        ):
+        while await ledger.open_commands() or await ledger.unpublished():
             await asyncio.sleep(0)
 
 

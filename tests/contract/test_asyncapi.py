@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from contract import Data, Stamp, seal
+from contract.actions import ACTIONS
 from contract.asyncapi import build, dumps
 from tests.support.samples import SAMPLES, TIME
 
@@ -50,7 +51,7 @@ def test_official_schema_finds_faults(official: Draft7Validator):
 
 
 def test_every_message_has_its_channel():
-    """Each type stands at its topic with its direction and retain flag, both commands too."""
+    """Each type stands at its topic with its direction and retain flag, what comes in too."""
     document = build()
     channels, operations = document["channels"], document["operations"]
     by_address = {channel["address"]: name for name, channel in channels.items()}
@@ -58,9 +59,18 @@ def test_every_message_has_its_channel():
         operation = operations[by_address[f"{{root}}/{{id}}/{data.SUFFIX}"]]
         mqtt = operation["bindings"]["mqtt"]
         assert (operation["action"], mqtt["qos"], mqtt["retain"]) == ("send", 1, data.RETAIN)
-    for suffix in ("down/command", "down/ack"):
-        assert operations[by_address[f"{{root}}/{{id}}/{suffix}"]]["action"] == "receive"
-    assert len(channels) == len(SAMPLES) + 2
+    for suffix in ("down/command", "down/config", "down/ack"):
+        operation = operations[by_address[f"{{root}}/{{id}}/{suffix}"]]
+        assert operation["action"] == "receive"
+        assert operation["bindings"]["mqtt"]["retain"] == (suffix == "down/config")
+    assert "{root}/{id}/up/media/{command_id}" in by_address
+    assert len(channels) == len(SAMPLES) + 4
+
+
+def test_every_action_has_its_arguments():
+    """Who signs a command finds in the document what each action takes."""
+    actions = build()["components"]["messages"]["command"]["x-actions"]
+    assert set(actions) == set(ACTIONS)
 
 
 def test_every_reference_leads_somewhere():

@@ -3,50 +3,84 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from commands.action import Action, Invocation
+from pydantic import Field
+
+from commands.action import Action, Invocation, Serving
+from commands.actions.keys import keys_update
 from commands.actions.ping import ping
+from commands.audit import Audit
 from commands.executor import Executor
+from commands.kiosk_key import KioskKey
 from commands.ledger import Ledger
+from commands.policy import Policy
 from commands.settings import CommandSettings
 from commands.trust import Trust
 from contract import Stamp
+from contract.actions import Arguments
 from contract.command import Command, sign_command
-from contract.keys import ROLES, KeySet, PrivateKey
+from contract.keys import KeySet, PrivateKey
 from contract.receipt import Receipt
-from contract.wire import WireModel
+from contract.state import KeysChanged
+from telemetry.files import write_atomically
 from tests.support.clock import ManualClock
-
-
-class NoArguments(WireModel):
-    """An action that takes nothing."""
 
 
 class Deed:
     """An action that counts how often it is done, and can be told to hang or fail."""
 
-    def __init__(self, name: str = "deed", *, idempotent: bool = False, disruptive: bool = False):
+    def __init__(
+        self,
+        name: str = "deed",
+        *,
+        idempotent: bool = False,
+        group: str | None = "deeds",
+        signers: int = 1,
+        missing: str | None = None,
+        **policy,
+    ):
         self.done = 0
+        self.stopped = 0
         self.begun = asyncio.Event()
         self.hangs = False
+        self.unstoppable = False
         self.error: Exception | None = None
         self.result: dict[str, Any] = {}
+        self.says: list[str] = []
+
+        class DeedArguments(Arguments):
+            """Takes nothing but force."""
+
+            ACTION = name
+            force: bool = False
+            alone: bool = True
+
+        self.policy = Policy(**policy)
         self.action = Action(
-            name=name,
-            arguments=NoArguments,
-            roles=ROLES - {"viewer"},
+            DeedArguments,
             run=self._run,
             idempotent=idempotent,
-            disruptive=disruptive,
+            group=group,
+            missing=lambda: missing,
+            signers=lambda given: signers if given.alone else 2,
         )
 
-    async def _run(self, _arguments: NoArguments, _invocation: Invocation) -> dict[str, Any]:
+    async def _run(self, _arguments: Arguments, invocation: Invocation) -> dict[str, Any]:
         self.done += 1
         self.begun.set()
+        for word in self.says:
+            await invocation.progress(word, 50)
+        if self.unstoppable:
+            invocation.no_return()
         if self.hangs:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.stopped += 1
+                raise
         if self.error:
             raise self.error
         return self.result
@@ -58,6 +92,16 @@ def pin(path: Path, keys: Sequence[PrivateKey]) -> None:
     path.write_text(document, encoding="utf-8")
 
 
+class TestedSettings(CommandSettings):
+    """Settings whose policy table has the rows of deeds, too."""
+
+    __test__ = False
+    rows: dict[str, Policy] = Field(default_factory=dict)
+
+    def effective_policy(self) -> dict[str, Policy]:
+        return super().effective_policy() | self.rows
+
+
 class CommandedKiosk:
     """Everything a command meets between the link and the outbox; state in ``folder``."""
 
@@ -66,9 +110,13 @@ class CommandedKiosk:
         folder: Path,
         keys: Sequence[PrivateKey],
         *,
+        deeds: Sequence[Deed] = (),
         actions: Sequence[Action[Any]] = (),
         clock: ManualClock | None = None,
-        **settings: int,
+        serving: Serving | None = None,
+        rows_of: dict[str, dict[str, Any]] | None = None,
+        with_keys_update: bool = False,
+        **settings: Any,
     ):
         self.folder = folder
         self.keys = keys
@@ -78,10 +126,16 @@ class CommandedKiosk:
         self.receipts: list[Receipt] = []
         self.stamps: list[Stamp] = []
         self.faults: list[tuple[str, str | None]] = []
+        self.key_changes: list[KeysChanged] = []
         self.publishing = True
         self._published = asyncio.Event()
-        self._actions = [ping("1.2.3"), *actions]
-        self._settings = CommandSettings(operators=self.operators, **settings)
+        self.serving = serving
+        self._actions = [ping("1.2.3"), *actions, *(deed.action for deed in deeds)]
+        rows = {deed.action.name: deed.policy for deed in deeds}
+        for name, changes in (rows_of or {}).items():
+            rows[name] = replace(rows[name], **changes)
+        self._with_keys_update = with_keys_update
+        self._settings = TestedSettings(operators=self.operators, rows=rows, **settings)
         pin(self.operators, keys)
         self.boot()
 
@@ -90,17 +144,45 @@ class CommandedKiosk:
         self.ledger = Ledger(
             self.ledger_path,
             settings=self._settings,
+            clock=self.clock,
             on_fault=lambda *told: self.faults.append(told),
+        )
+        self.trust = Trust(
+            self.operators,
+            rotated=self.folder / "keys.json",
+            write=write_atomically,
+            on_fault=lambda *told: self.faults.append(told),
+            on_change=self.key_changes.append,
+        )
+        self.audit = Audit(
+            kiosk="k-1",
+            append=self.ledger.audit,
+            head=self.ledger.audit_head,
+            open_key=self._no_key,
+            publish=self.publish,
+            clock=self.clock,
         )
         self.executor = Executor(
             kiosk="k-1",
             settings=self._settings,
-            trust=Trust(self.operators, on_fault=lambda *told: self.faults.append(told)),
+            trust=self.trust,
             ledger=self.ledger,
-            actions=self._actions,
+            actions=[*self._actions, *self._keys_update()],
             clock=self.clock,
             publish=self.publish,
+            audit=self.audit,
+            serving=self.serving,
         )
+
+    def _no_key(self) -> KioskKey:
+        msg = "heads are not published here"
+        raise NotImplementedError(msg)
+
+    def _keys_update(self) -> list[Action[Any]]:
+        if not self._with_keys_update:
+            return []
+        row = self._settings.effective_policy()["keys.update"]
+        return [keys_update(self.trust, policy=lambda: row, clock=self.clock)]
 
     async def publish(self, data, stamp: Stamp) -> None:
         if not self.publishing:

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
-from contract import Data, events, gap, health, receipt, state
+from contract import Data, audit, business, config, events, gap, health, receipt, state
 
 TIME = datetime(2026, 11, 1, 7, 59, 30, 250_000, tzinfo=UTC)
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+HASH = "a" * 64
+_SESSION = {"session_id": ID, "business": "violation.pay", "mode": "self_service"}
 _PICTURE = {
     "camera": "front",
     "phase": "end",
@@ -55,7 +57,34 @@ SAMPLES: tuple[Data, ...] = (
         services=(state.Service(name="inspection", available=False, reason="no printer"),),
     ),
     state.ServiceChanged(service=state.Service(name="inspection", available=True)),
-    state.AgentStarted(agent_version="0.1.0", clean=False),
+    state.AgentStarted(agent_version="0.1.0", clean=False, safe_mode=True),
+    state.KeysChanged(fingerprint=HASH, added=("li",), removed=("wang",), source="command"),
+    config.ConfigReport(
+        version=3,
+        hash=HASH,
+        state="confirmed",
+        since=TIME,
+        settings={"log": {"level": "info"}},
+        failed_version=4,
+        last_error="the broker was not reached within 120 s",
+    ),
+    config.ConfigChanged(
+        version=4,
+        hash=HASH,
+        outcome="rolled_back",
+        text="the broker was not reached within 120 s",
+        changed=("link",),
+        signers=("li",),
+    ),
+    business.SessionBegin(**_SESSION),
+    business.SessionEnd(**_SESSION, begun=TIME, duration_s=30.0, reason="ended"),
+    business.ServiceLocked(text="closed", until=TIME, command_id=ID),
+    business.ServiceUnlocked(reason="command", command_id=ID),
+    business.DoorLocked(until=TIME, command_id=ID),
+    business.DoorUnlocked(reason="alarm", alarm="smoke", command_id=ID),
+    audit.AuditHead(chain=ID, number=7, hash=HASH, document="{}", kid="kiosk-1", x="x" * 43),
+    business.MaintenanceBegin(text="paper", until=TIME, by="li"),
+    business.MaintenanceEnd(begun=TIME, duration_s=60.0, reason="ended"),
     health.Health(
         cause="change",
         **_NUMBERS,
@@ -80,6 +109,8 @@ SAMPLES: tuple[Data, ...] = (
         code="expired",
         text="the command expired 5 s ago",
         signers=("operator-1",),
+        percent=12.5,
+        challenge="abcdefghijklmnopqrstuv",
         result={"nested": [1, 2.5, None, "x", {"deep": True}]},
     ),
     events.CameraOnline(camera="front", width_px=1920, height_px=1080, outage_s=9.5),

@@ -1,0 +1,161 @@
+"""What commands can ask for: the arguments of each action, one model each.
+
+Both ends use them: ``kioskctl`` checks a command before it is signed, the kiosk before it runs.
+A model is registered by its class argument::
+
+    class Reboot(Arguments, action="reboot"): ...
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from contract.ids import MessageId
+from contract.keys import OperatorKey
+from contract.wire import Name, WireModel
+
+DAY_S = 86_400
+ScreenText = Annotated[str, StringConstraints(max_length=500)]
+"""What the citizen reads."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+_registry: dict[str, type["Arguments"]] = {}
+
+
+class Arguments(WireModel):
+    """The ``args`` of a command. Subclasses with an ``action`` are registered."""
+
+    ACTION: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, action: str = "", **kwargs: Any) -> None:
+        """Register the class under the name of its action."""
+        super().__init_subclass__(**kwargs)
+        if action:
+            cls.ACTION = action
+            _registry[action] = cls
+
+
+ACTIONS: Mapping[str, type[Arguments]] = MappingProxyType(_registry)
+"""The argument model of every action, by name."""
+
+
+class Ping(Arguments, action="ping"):
+    """Is anybody there, and how long does an answer take."""
+
+    echo: str | None = Field(default=None, max_length=256, description="Text to send back.")
+
+
+class Cancel(Arguments, action="cancel"):
+    """Stop a command that waits or runs, as long as it can be stopped."""
+
+    command_id: MessageId = Field(description="The id of the command to stop.")
+
+
+class _Shutdown(Arguments):
+    force: bool = Field(default=False, description="Do not wait for the citizen's session to end.")
+    grace_s: int = Field(
+        default=15, ge=0, le=600, description="Announced on the screen for so long before."
+    )
+
+
+class Reboot(_Shutdown, action="reboot"):
+    """Restart the machine; done when it is back with another kernel boot id."""
+
+
+class PowerOff(_Shutdown, action="poweroff"):
+    """Switch the machine off; somebody has to switch it on again."""
+
+
+class AgentRestart(Arguments, action="agent.restart"):
+    """Restart the agent, not the machine."""
+
+
+class ServiceLock(Arguments, action="service.lock"):
+    """Close the kiosk's screen and business."""
+
+    text: ScreenText = Field(default="", description="Shown to citizens meanwhile.")
+    for_s: int | None = Field(
+        default=None, ge=1, le=30 * DAY_S, description="Ends by itself after so long."
+    )
+    force: bool = Field(default=False, description="Even while a citizen is being served.")
+
+
+class ServiceUnlock(Arguments, action="service.unlock"):
+    """Open the kiosk's screen and business again."""
+
+
+class DoorLock(Arguments, action="door.lock"):
+    """Keep people from entering. Never against the way out; ends by itself."""
+
+    for_s: int = Field(default=600, ge=1, le=DAY_S, description="The lease: unlocked after that.")
+
+
+class DoorUnlock(Arguments, action="door.unlock"):
+    """Let people enter again."""
+
+
+class ConfigPush(Arguments, action="config.push"):
+    """Put settings in force on trial; what cuts the kiosk off or breaks it goes back by itself."""
+
+    version: int = Field(ge=1, lt=2**53, description="Higher than any that was tried before.")
+    settings: dict[str, Any] = Field(
+        description="Tables of the settings file, laid over the kiosk's own file."
+    )
+
+
+class KeysUpdate(Arguments, action="keys.update"):
+    """Replace the operators' keys that the kiosk trusts."""
+
+    keys: tuple[OperatorKey, ...] = Field(min_length=1, max_length=200)
+    replaces: Sha256 = Field(
+        description="Fingerprint of the key set that this one was made from; another is refused."
+    )
+
+
+class Snapshot(Arguments, action="snapshot"):
+    """The newest frame of a camera as JPEG on ``up/media``; faces are made unrecognisable."""
+
+    camera: Name
+    blur: bool = Field(default=True, description="False takes two persons' signatures.")
+    max_width_px: int = Field(default=1280, ge=160, le=3840)
+
+
+class Announce(Arguments, action="announce"):
+    """Show a text on the kiosk's screen, and speak it where the machine can."""
+
+    text: ScreenText = Field(min_length=1)
+    for_s: int = Field(default=60, ge=1, le=DAY_S)
+    speak: bool = False
+
+
+class LogLevel(Arguments, action="log.level"):
+    """Say more or less in the journal."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    for_s: int | None = Field(
+        default=None, ge=1, le=7 * DAY_S, description="Back to the settings' level after so long."
+    )
+
+
+class LogFetch(Arguments, action="log.fetch"):
+    """The newest lines of the agent's journal, gzip, on ``up/media``."""
+
+    since_s: int = Field(default=3600, ge=1, le=30 * DAY_S, description="Not older than this.")
+    lines: int = Field(default=2000, ge=1, le=50_000)
+
+
+class Diagnostics(Arguments, action="diagnostics"):
+    """One archive on ``up/media``: versions, settings without secrets, health, tasks, errors."""
+
+
+class MaintenanceOn(Arguments, action="maintenance.on"):
+    """Say that somebody works on the kiosk: business rests, the screen says so."""
+
+    text: ScreenText = ""
+    for_s: int = Field(default=3600, ge=1, le=7 * DAY_S, description="Ends by itself.")
+
+
+class MaintenanceOff(Arguments, action="maintenance.off"):
+    """The work is over."""
