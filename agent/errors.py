@@ -2,7 +2,9 @@
 
 AgentError            the agent cannot do what it was asked; the text says why
 ├── SettingsError     the settings are wrong: file, line and reason
+├── UnprovenError     pushed settings did not prove themselves
 ├── NotRunningError   no running agent answers on its socket
+├── TrailError        the audit trail cannot be read, or does not stand as it was written
 └── DemoError         the demonstration could not run to its end
 """
 
@@ -19,8 +21,16 @@ class SettingsError(AgentError):
         self.faults = faults
 
 
+class UnprovenError(AgentError):
+    """Pushed settings did not prove themselves; the text says what is not well with them."""
+
+
 class NotRunningError(AgentError):
     """No running agent answers."""
+
+
+class TrailError(AgentError):
+    """The audit trail cannot be read, or does not stand as it was written."""
 
 
 class DemoError(AgentError):

@@ -12,7 +12,7 @@ from contract.ids import uuid7
 
 MAX_ROWS = 100_000
 MAX_BYTES = 64 * 2**20
-_PRUNE_SHARE = 64
+_PRUNE_SHARE = 16
 
 _ENTRIES = (
     "CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, entry TEXT NOT NULL) STRICT"
@@ -30,8 +30,8 @@ CREATE TABLE IF NOT EXISTS audit_head (
 class AuditTable:
     """The chain of entries, each a line as :meth:`contract.audit.AuditEntry.line` writes it.
 
-    Beyond ``max_rows`` entries or ``max_bytes`` the oldest go. The rest stays a chain: its first
-    entry has the hash of the last that went.
+    Beyond ``max_rows`` entries or about ``max_bytes`` the oldest go. The rest stays a chain: its
+    first entry has the hash of the last that went.
 
     Raises:
         sqlite3.Error: from every method; roll the transaction back.
@@ -90,7 +90,7 @@ class AuditTable:
 
     def size(self) -> int:
         """Return the bytes of all entries."""
-        size: int = self._db.execute("SELECT bytes FROM audit_head").fetchone()[0]
+        size: int = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM audit_head").fetchone()[0]
         return size
 
     def lines(self, *, after: int = 0) -> Iterator[bytes]:

@@ -204,16 +204,16 @@ class Executor:
 
     async def _turn_away(self, claim: str | None, refusal: RefusedError) -> None:
         """Answer without recording: the message proves nothing about a command with that id."""
+        text, now = refusal.text[:MAX_TEXT], self._clock.stamp()
+        facts: Facts = {"text": text} if claim is None else {"text": text, "claimed_id": claim}
+        await self._audit.turned_away(refusal.code, facts, now)
         if not self._refusals.take():
             self.unanswered += 1
             _log.warning("command_unanswered", code=refusal.code, total=self.unanswered)
             return
-        text, now = refusal.text[:MAX_TEXT], self._clock.stamp()
         _log.warning("command_turned_away", code=refusal.code, text=text)
         receipt = Receipt(claimed_id=claim, status="rejected", code=refusal.code, text=text)
         await self._publish(receipt, now)
-        facts: Facts = {"text": text} if claim is None else {"text": text, "claimed_id": claim}
-        await self._audit.turned_away(refusal.code, facts, now)
 
     async def _repeat(self, last: Step) -> None:
         if self._repeats.take():

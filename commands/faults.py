@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-Fault = Literal["operators.unusable", "ledger.corrupted"]
+Fault = Literal["operators.unusable", "ledger.corrupted", "kiosk_key.replaced", "audit.incomplete"]
 OnFault = Callable[[Fault, str | None], None]
 """Told on the event loop that a fault began (with a sentence) or ended (with ``None``)."""
 

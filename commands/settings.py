@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from commands.policy import DEFAULT_POLICY, Policy, WhileServing, effective
+from contract.algorithm import AlgorithmName
 from contract.keys import Role
 from contract.wire import Name
 
@@ -34,6 +35,9 @@ class CommandSettings(Section):
     operators: Path = Field(
         default=Path("/etc/kiosk-agent/operators.json"),
         description="The operators' public keys (JWK Set); read again when it changes.",
+    )
+    signature_algorithm: AlgorithmName = Field(
+        default="Ed25519", description="What operators sign with; others are refused."
     )
     policy: dict[Name, PolicySettings] = Field(
         default={}, description="Changes to the policy table, one table an action."

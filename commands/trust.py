@@ -18,6 +18,7 @@ from commands.errors import ActionError
 from commands.faults import OnFault, ignore_faults
 from contract import ContractError
 from contract.actions import Sha256
+from contract.algorithm import ED25519, Algorithm
 from contract.keys import KeySet, OperatorKey, fingerprint, parse_key_set
 from contract.limits import MAX_KEY_SET_BYTES
 from contract.state import KeysChanged
@@ -50,6 +51,7 @@ class Trust:
 
     Args:
         path: the file that a person on site put there.
+        algorithm: what signatures count.
         rotated: where ``keys.update`` keeps its set; ``None``: it cannot.
         write: how that is written.
         on_fault: told when the keys become unusable, and usable again.
@@ -60,12 +62,14 @@ class Trust:
         self,
         path: Path,
         *,
+        algorithm: Algorithm = ED25519,
         rotated: Path | None = None,
         write: Write | None = None,
         on_fault: OnFault = ignore_faults,
         on_change: Callable[[KeysChanged], None] = lambda _: None,
     ) -> None:
         self._path = path
+        self.algorithm = algorithm
         self._rotated = rotated
         self._write = write
         self._on_fault = on_fault

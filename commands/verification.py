@@ -150,7 +150,7 @@ def authenticate(payload: bytes, trust: Trust, *, kiosk: str, now: Stamp) -> Sig
     Signers whose key is not valid at the moment are left out.
     """
     try:
-        signed = open_command(payload, trust.verifiers)
+        signed = open_command(payload, trust.verifiers, algorithm=trust.algorithm)
     except ContractError as error:
         raise refusal_of(error, trust) from None
     signers = tuple(kid for kid in signed.signers if _valid(trust.keys[kid], now))

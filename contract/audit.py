@@ -21,6 +21,7 @@ from contract.actions import Sha256
 from contract.device import DeviceKey, DevicePrivateKey
 from contract.errors import MalformedError
 from contract.ids import MessageId
+from contract.keys import KeyBytes
 from contract.message import Event, Priority
 from contract.stamp import Stamp, TimeQuality
 from contract.wire import KioskId, Name, UtcTime, WireModel, check_size, parse, validated
@@ -157,7 +158,7 @@ class AuditHead(Event, kind="audit.head", priority=Priority.EVENT):
         max_length=_MAX_HEAD_BYTES, description="The signed head: a JWS in general JSON form."
     )
     kid: Name
-    x: str = Field(max_length=64, description="The kiosk's public key, Ed25519 in base64url.")
+    x: KeyBytes = Field(description="The kiosk's public key, Ed25519 in base64url.")
 
 
 def announce(head: Head, key: DevicePrivateKey) -> AuditHead:

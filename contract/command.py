@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import to_json
 
 from contract import signature
+from contract.algorithm import ED25519, Algorithm
 from contract.errors import ContractError
 from contract.ids import Challenge, MessageId
 from contract.keys import PrivateKey
@@ -95,7 +96,9 @@ def read_unverified(document: bytes) -> Command:
     return parse(Command, payload, limit=MAX_COMMAND_BYTES)
 
 
-def open_command(document: bytes, keys: Mapping[str, OKPKey]) -> SignedCommand:
+def open_command(
+    document: bytes, keys: Mapping[str, OKPKey], *, algorithm: Algorithm = ED25519
+) -> SignedCommand:
     """Verify a command and read it.
 
     Raises:
@@ -103,7 +106,9 @@ def open_command(document: bytes, keys: Mapping[str, OKPKey]) -> SignedCommand:
         SignatureError: see :func:`contract.signature.verify`.
         MalformedError: it is no JWS, or what was signed is no command.
     """
-    verified = signature.verify(document, keys, typ=TYP, limit=MAX_COMMAND_BYTES)
+    verified = signature.verify(
+        document, keys, typ=TYP, limit=MAX_COMMAND_BYTES, algorithm=algorithm
+    )
     command = parse(Command, verified.payload, limit=MAX_COMMAND_BYTES)
     return SignedCommand(command=command, signers=verified.signers)
 

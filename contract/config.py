@@ -15,6 +15,7 @@ from pydantic import Field
 
 from contract import signature
 from contract.actions import Sha256
+from contract.algorithm import ED25519, Algorithm
 from contract.errors import MalformedError
 from contract.ids import MessageId
 from contract.keys import PrivateKey
@@ -94,7 +95,9 @@ def sign_config(desired: DesiredConfig, keys: Sequence[PrivateKey]) -> bytes:
     return signature.sign(payload, keys, typ=TYP, limit=MAX_COMMAND_BYTES)
 
 
-def open_config(document: bytes, keys: Mapping[str, OKPKey]) -> SignedConfig:
+def open_config(
+    document: bytes, keys: Mapping[str, OKPKey], *, algorithm: Algorithm = ED25519
+) -> SignedConfig:
     """Verify a desired configuration and read it.
 
     Raises:
@@ -102,6 +105,8 @@ def open_config(document: bytes, keys: Mapping[str, OKPKey]) -> SignedConfig:
         SignatureError: see :func:`contract.signature.verify`.
         MalformedError: it is no JWS, or what was signed is no configuration.
     """
-    verified = signature.verify(document, keys, typ=TYP, limit=MAX_COMMAND_BYTES)
+    verified = signature.verify(
+        document, keys, typ=TYP, limit=MAX_COMMAND_BYTES, algorithm=algorithm
+    )
     desired = parse(DesiredConfig, verified.payload, limit=MAX_COMMAND_BYTES)
     return SignedConfig(desired=desired, signers=verified.signers)

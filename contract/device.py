@@ -26,8 +26,8 @@ class DeviceKey(WireModel):
         return self
 
     @classmethod
-    def of(cls, x: str) -> "DeviceKey":
-        """Return the key with these public bytes in base64url; raises ``ValueError``."""
+    def of(cls, x: KeyBytes) -> "DeviceKey":
+        """Return the key with these public bytes."""
         kid = _kid(OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x}))
         return DeviceKey(kid=kid, x=x)
 

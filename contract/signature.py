@@ -1,4 +1,4 @@
-"""Signed documents: JWS general JSON serialisation (RFC 7515), Ed25519, one or more signatures.
+"""Signed documents: JWS general JSON serialisation (RFC 7515), with one or more signatures.
 
 Each signature names its key (``kid``) and what it was given for (``typ``) in its protected
 header, so that a signature under one kind of document is worth nothing under another.
@@ -6,7 +6,7 @@ header, so that a signature under one kind of document is worth nothing under an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -15,6 +15,7 @@ from joserfc.util import urlsafe_b64decode
 from pydantic import Field
 from pydantic_core import to_json
 
+from contract.algorithm import ED25519, Algorithm
 from contract.errors import MalformedError, SignatureError, UnknownKeyError
 from contract.keys import PrivateKey
 from contract.wire import Name, Text, WireModel, check_size, parse, validated
@@ -26,7 +27,7 @@ _MAX_HEADER = 512
 class _Header(WireModel):
     """The protected header. There is no other: an unprotected one is refused."""
 
-    alg: Literal["Ed25519", "EdDSA"]
+    alg: Text
     kid: Name
     typ: Text
 
@@ -39,11 +40,6 @@ class _Signature(WireModel):
 class _Document(WireModel):
     payload: str
     signatures: tuple[_Signature, ...] = Field(min_length=1, max_length=MAX_SIGNATURES)
-
-
-_REGISTRY = jws.JWSRegistry(algorithms=["Ed25519", "EdDSA"])
-# EdDSA is the older name of the same algorithm (RFC 8037, deprecated by RFC 9864).
-_REGISTRY.algorithms = dict.fromkeys(("Ed25519", "EdDSA"), jws.JWSRegistry.algorithms["Ed25519"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,14 @@ class SigningKey(Protocol):
         ...
 
 
-def sign(payload: bytes, keys: Sequence[SigningKey], *, typ: str, limit: int) -> bytes:
+def sign(
+    payload: bytes,
+    keys: Sequence[SigningKey],
+    *,
+    typ: str,
+    limit: int,
+    algorithm: Algorithm = ED25519,
+) -> bytes:
     """Sign ``payload`` with every key; returns the JSON document.
 
     Raises:
@@ -75,10 +78,10 @@ def sign(payload: bytes, keys: Sequence[SigningKey], *, typ: str, limit: int) ->
     """
     parts = [
         jws.serialize_json(
-            {"protected": {"alg": "Ed25519", "kid": key.kid, "typ": typ}},
+            {"protected": {"alg": algorithm.name, "kid": key.kid, "typ": typ}},
             payload,
             key.signer(),
-            registry=_REGISTRY,
+            registry=algorithm.registry,
         )
         for key in keys
     ]
@@ -121,7 +124,14 @@ def add(document: bytes, key: PrivateKey, *, typ: str, limit: int) -> bytes:
     return whole
 
 
-def verify(document: bytes, keys: Mapping[str, OKPKey], *, typ: str, limit: int) -> Verified:
+def verify(
+    document: bytes,
+    keys: Mapping[str, OKPKey],
+    *,
+    typ: str,
+    limit: int,
+    algorithm: Algorithm = ED25519,
+) -> Verified:
     """Check every signature by a known key; those by unknown keys count for nothing.
 
     Raises:
@@ -140,6 +150,9 @@ def verify(document: bytes, keys: Mapping[str, OKPKey], *, typ: str, limit: int)
         if key is None:
             unknown.append(header.kid)
             continue
+        if header.alg not in algorithm.names:
+            msg = f"signature {number}: alg {header.alg!r}; here {algorithm.name} is taken"
+            raise SignatureError(msg)
         if header.typ != typ:
             msg = f"signature {number}: given for {header.typ!r}, not for {typ!r}"
             raise SignatureError(msg)
@@ -151,7 +164,7 @@ def verify(document: bytes, keys: Mapping[str, OKPKey], *, typ: str, limit: int)
                     "signature": part.signature,
                 },
                 key,
-                registry=_REGISTRY,
+                registry=algorithm.registry,
             ).payload
         except (JoseError, ValueError):
             msg = f"signature {number}: not made by key {header.kid} over this content"

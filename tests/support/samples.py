@@ -82,7 +82,7 @@ SAMPLES: tuple[Data, ...] = (
     business.ServiceUnlocked(reason="command", command_id=ID),
     business.DoorLocked(until=TIME, command_id=ID),
     business.DoorUnlocked(reason="alarm", alarm="smoke", command_id=ID),
-    audit.AuditHead(chain=ID, number=7, hash=HASH, document="{}", kid="kiosk-1", x="x" * 43),
+    audit.AuditHead(chain=ID, number=7, hash=HASH, document="{}", kid="kiosk-1", x="A" * 43),
     business.MaintenanceBegin(text="paper", until=TIME, by="li"),
     business.MaintenanceEnd(begun=TIME, duration_s=60.0, reason="ended"),
     health.Health(

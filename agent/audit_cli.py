@@ -1,0 +1,65 @@
+"""``kiosk-agent audit``: the record of what was ordered, refused and changed on this kiosk."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.config_option import ConfigOption, load_settings
+
+if TYPE_CHECKING:
+    from agent.audit_trail import Trail
+
+audit_app = typer.Typer(
+    no_args_is_help=True, help="The record of what was ordered, refused and changed here."
+)
+
+
+def _trail(config: Path | None) -> "Trail":
+    from agent.audit_trail import Trail  # noqa: PLC0415 - start-up time of the other commands
+
+    return Trail(load_settings(config))
+
+
+@audit_app.command()
+def show(
+    *,
+    config: ConfigOption = None,
+    last: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show the newest entries, the newest last."""
+    from agent.audit_trail import describe  # noqa: PLC0415 - as above
+
+    for line in _trail(config).newest(last):
+        typer.echo(line if as_json else describe(line))
+
+
+@audit_app.command()
+def verify(*, config: ConfigOption = None) -> None:
+    """Check that no entry was changed, removed or reordered; exit code 1 where one was."""
+    proof = _trail(config).verify()
+    typer.echo(f"entries {proof.first} to {proof.last} stand as they were written")
+    typer.echo(
+        "Who may write to this disk may have written them all anew: "
+        "kioskctl audit verify compares an export with the heads that the centre received."
+    )
+
+
+@audit_app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Write all entries and the signed head into a file, for kioskctl audit verify."""
+    head, problem = _trail(config).export(file)
+    typer.echo(f"{file}: entries {head.first} to {head.number}")
+    if problem is not None:
+        typer.echo(f"without a signed head, so its end proves nothing: {problem}", err=True)
+
+
+@audit_app.command()
+def key(*, config: ConfigOption = None) -> None:
+    """Print the kiosk's public key (JWK); keep it where kioskctl verifies."""
+    typer.echo(_trail(config).public_key().model_dump_json())
