@@ -52,7 +52,7 @@ DEFAULT_POLICY: Mapping[str, Policy] = MappingProxyType(
         "config.push": Policy(roles=_SENIORS, disruptive=True, timeout_s=900, per_hour=12),
         "keys.update": Policy(roles=_SENIORS, signers=2, disruptive=True, per_hour=12),
         "snapshot": Policy(timeout_s=60, per_hour=120),
-        "announce": Policy(timeout_s=60, per_hour=60),
+        "announce": Policy(timeout_s=300, per_hour=60),
         "log.level": Policy(roles=_SENIORS),
         "log.fetch": Policy(roles=_SENIORS, timeout_s=120, per_hour=30),
         "diagnostics": Policy(roles=_SENIORS, timeout_s=120, per_hour=30),

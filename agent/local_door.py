@@ -1,0 +1,196 @@
+"""The local door: HTTP on a Unix socket, for the business application and the person on site."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+
+from agent.http_message import Answer, Limits, Request
+from agent.http_server import HttpServer
+from agent.local_routes import Operation, SessionRequest, find
+from agent.openapi import dumps
+from agent.peer import user_name
+from agent.problem import ProblemError
+from commands.desk import Desk
+from commands.errors import DeskError
+from commands.follower import Change
+from contract.actions import MaintenanceOff, MaintenanceOn
+from contract.errors import ContractError
+from contract.health import Health
+from contract.wire import WireModel, parse
+
+OnLocalAct = Callable[[str, str], Awaitable[None]]
+"""Told ``what`` (an action's name) and ``by`` whom before it is done; what it raises stops it."""
+
+_EVENT_STREAM = "text/event-stream"
+_RETRY = b"retry: 1000\n\n"
+_HEARTBEAT = b": alive\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request that found its route."""
+
+    parts: Mapping[str, str]
+    body: Any
+    """Of the route's request model."""
+    uid: int
+
+
+class LocalDoor:
+    """Serves while :meth:`run` runs.
+
+    Args:
+        path: of the socket; owner and group may use it.
+        desk: the state of the kiosk's business.
+        status: how the agent is.
+        health: the latest sample.
+        on_local_act: told what a person on site does.
+        group: owns the socket, as far as the agent may give it away; default: the agent's own.
+        limits: of everything that comes from outside.
+        name_of: the name of a user by number.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        desk: Desk,
+        status: Callable[[], Awaitable[dict[str, Any]]],
+        health: Callable[[], Health | None],
+        on_local_act: OnLocalAct,
+        group: str | None = None,
+        limits: Limits | None = None,
+        name_of: Callable[[int], Awaitable[str]] = user_name,
+    ) -> None:
+        self._desk = desk
+        self._latest_status = status
+        self._latest_health = health
+        self._on_local_act = on_local_act
+        self._limits = limits or Limits()
+        self._name_of = name_of
+        self._server = HttpServer(path, self._handle, group=group, limits=self._limits)
+        self._operations: dict[Operation, Callable[[_Call], Awaitable[Answer]]] = {
+            "status": self._status,
+            "health": self._health,
+            "service": self._service,
+            "list_sessions": self._list_sessions,
+            "begin_session": self._begin_session,
+            "keep_session_alive": self._keep_session_alive,
+            "end_session": self._end_session,
+            "announcements": self._announcements,
+            "events": self._events,
+            "begin_maintenance": self._begin_maintenance,
+            "end_maintenance": self._end_maintenance,
+            "openapi": self._openapi,
+        }
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises ``OSError`` where the socket cannot be made."""
+        await self._server.run()
+
+    async def _handle(self, request: Request) -> Answer:
+        route, parts = find(request.method, request.path)
+        try:
+            body = (
+                parse(route.request, request.body or b"{}", limit=self._limits.body_bytes)
+                if route.request
+                else None
+            )
+            return await self._operations[route.operation](_Call(parts, body, request.uid))
+        except ContractError as error:
+            raise ProblemError(400, f"body: {error}") from None
+        except DeskError as error:
+            status = 404 if error.code == "no_such_session" else 409
+            raise ProblemError(status, str(error), code=error.code) from None
+
+    # -- one for each operation ------------------------------------------------------------
+
+    async def _status(self, _: _Call) -> Answer:
+        return Answer(body=to_json(await self._latest_status()))
+
+    async def _health(self, _: _Call) -> Answer:
+        health = self._latest_health()
+        if health is None:
+            msg = "there is no sample yet: the agent has just begun"
+            raise ProblemError(503, msg, headers=(("retry-after", "5"),))
+        return _json(health)
+
+    async def _service(self, _: _Call) -> Answer:
+        return _json(self._desk.service)
+
+    async def _list_sessions(self, _: _Call) -> Answer:
+        return _json(self._desk.sessions.view)
+
+    async def _begin_session(self, call: _Call) -> Answer:
+        wanted: SessionRequest = call.body
+        return _json(await self._desk.sessions.begin(wanted.business, wanted.mode), status=201)
+
+    async def _keep_session_alive(self, call: _Call) -> Answer:
+        return _json(self._desk.sessions.keep_alive(call.parts["id"]))
+
+    async def _end_session(self, call: _Call) -> Answer:
+        await self._desk.sessions.end(call.parts["id"])
+        return Answer(204)
+
+    async def _announcements(self, _: _Call) -> Answer:
+        return _json(self._desk.notices.announcements)
+
+    async def _events(self, _: _Call) -> Answer:
+        if self._desk.follower_count >= self._limits.streams:
+            msg = f"{self._limits.streams} follow already"
+            raise ProblemError(503, msg, headers=(("retry-after", "5"),))
+        return Answer(media_type=_EVENT_STREAM, stream=self._stream())
+
+    async def _begin_maintenance(self, call: _Call) -> Answer:
+        wanted: MaintenanceOn = call.body
+        by = await self._record_act(MaintenanceOn.ACTION, call.uid)
+        await self._desk.closing.begin_maintenance(text=wanted.text, for_s=wanted.for_s, by=by)
+        return _json(self._desk.service)
+
+    async def _end_maintenance(self, call: _Call) -> Answer:
+        await self._record_act(MaintenanceOff.ACTION, call.uid)
+        await self._desk.closing.end_maintenance()
+        return _json(self._desk.service)
+
+    async def _openapi(self, _: _Call) -> Answer:
+        return Answer(body=await asyncio.to_thread(_document))
+
+    async def _record_act(self, what: str, uid: int) -> str:
+        by = f"local:{await self._name_of(uid)}"
+        await self._on_local_act(what, by)
+        return by
+
+    async def _stream(self) -> AsyncGenerator[bytes, None]:
+        """All subjects as they are, then every change; ends for who falls behind."""
+        with self._desk.follow() as follower:
+            yield _RETRY
+            while True:
+                try:
+                    async with asyncio.timeout(self._limits.heartbeat_s):
+                        change = await follower.next()
+                except TimeoutError:
+                    yield _HEARTBEAT
+                    continue
+                if change is None:
+                    return
+                yield _event(change)
+
+
+def _json(model: WireModel, *, status: int = 200) -> Answer:
+    return Answer(status, model.model_dump_json(exclude_none=True).encode())
+
+
+def _event(change: Change) -> bytes:
+    """One event as the HTML standard writes it (9.2.6); JSON has no line breaks of its own."""
+    data = change.view.model_dump_json(exclude_none=True)
+    return f"event: {change.subject}\ndata: {data}\n\n".encode()
+
+
+@cache
+def _document() -> bytes:
+    return dumps().encode()
