@@ -7,6 +7,30 @@ import structlog
 
 from agent.settings import LogSettings
 
+_LEVELS = logging.getLevelNamesMapping()
+
+
+class _Threshold:
+    """Drops what is below a level that can change: the loggers themselves are made once."""
+
+    def __init__(self) -> None:
+        self.level = logging.NOTSET
+
+    def __call__(
+        self, _: object, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        if _LEVELS.get(method.upper(), logging.CRITICAL) < self.level:
+            raise structlog.DropEvent
+        return event
+
+
+_threshold = _Threshold()
+
+
+def set_level(level: str) -> None:
+    """Say what is at least as serious as ``level`` (debug, info, warning, error) from now on."""
+    _threshold.level = _LEVELS[level.upper()]
+
 
 def configure(settings: LogSettings) -> None:
     """Set up structlog for the process; everything goes to standard error."""
@@ -16,7 +40,9 @@ def configure(settings: LogSettings) -> None:
         if pretty
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
+    set_level(settings.level)
     processors: list[structlog.typing.Processor] = [
+        _threshold,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -25,9 +51,7 @@ def configure(settings: LogSettings) -> None:
         processors.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*processors, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[settings.level.upper()]
-        ),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )

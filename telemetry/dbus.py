@@ -11,30 +11,35 @@ class BusError(Exception):
     """There is no bus, no such service on it, or no answer in time; the text says which."""
 
 
+class NoAnswerError(BusError):
+    """No answer in time: what was asked for may be done all the same."""
+
+
 async def ask(
     service: str,
     path: str,
     interface: str,
     member: str,
-    *args: str,
+    *args: str | bool,
     bus_address: str | None = None,
     start_service: bool = False,
     timeout_s: float = 5.0,
 ) -> list[Any]:
-    """Call a method whose arguments are strings, over a connection of its own.
+    """Call a method whose arguments are strings and booleans, over a connection of its own.
 
     A service that is not running is only started where ``start_service`` says so.
     Without ``bus_address`` it is the machine's system bus.
 
     Raises:
-        BusError: no bus, no service, refused, or no answer within ``timeout_s``.
+        NoAnswerError: no answer within ``timeout_s``.
+        BusError: no bus, no service, or refused.
     """
     call = Message(
         destination=service,
         path=path,
         interface=interface,
         member=member,
-        signature="s" * len(args),
+        signature="".join("b" if isinstance(value, bool) else "s" for value in args),
         body=list(args),
         flags=MessageFlag.NONE if start_service else MessageFlag.NO_AUTOSTART,
     )
@@ -43,7 +48,7 @@ async def ask(
             reply = await _exchange(MessageBus(bus_address, BusType.SYSTEM), call)
     except TimeoutError:
         msg = f"{service} did not answer on D-Bus within {timeout_s:g} s"
-        raise BusError(msg) from None
+        raise NoAnswerError(msg) from None
     except Exception as error:
         # The library lets errors of sockets, parsing and authentication through as they are.
         msg = f"D-Bus cannot be used: {error}"

@@ -57,13 +57,30 @@ class PrivateBus:
             service, manager, "AddObject", "ssa{sv}a(ssss)", [path, interface, properties, []]
         )
 
-    async def add_method(self, service: str, path: str, name: str, code: str) -> None:
-        """Add a method without arguments, written in Python, to the service's main interface."""
-        await self._tell(service, path, "AddMethod", "sssss", [service, name, "", "", code])
+    async def add_method(
+        self,
+        service: str,
+        path: str,
+        name: str,
+        code: str,
+        *,
+        interface: str | None = None,
+        arguments: str = "",
+    ) -> None:
+        """Add a method written in Python, to the service's main interface where none is named."""
+        body = [interface or service, name, arguments, "", code]
+        await self._tell(service, path, "AddMethod", "sssss", body)
+
+    async def calls(self, service: str, path: str) -> list[tuple[int, str, list[Any]]]:
+        """Every call to a mocked object so far: time, method, arguments."""
+        (calls,) = await self._tell(service, path, "GetCalls", "", [])
+        return [
+            (time, name, [value.value for value in arguments]) for time, name, arguments in calls
+        ]
 
     async def _tell(
         self, service: str, path: str, member: str, signature: str, body: list[Any]
-    ) -> None:
+    ) -> list[Any]:
         bus = await MessageBus(self.address).connect()
         reply = await bus.call(
             Message(
@@ -79,6 +96,7 @@ class PrivateBus:
         await bus.wait_for_disconnect()
         assert reply is not None
         assert reply.message_type is MessageType.METHOD_RETURN, reply.body
+        return reply.body
 
 
 @contextmanager
