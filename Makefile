@@ -27,10 +27,13 @@ lint: .venv/.dev ## Style, types, import rules
 bench: .venv/.dev ## All benchmarks, as JSON
 	.venv/bin/python -m bench telemetry --json
 	.venv/bin/python -m bench camera --json
+	.venv/bin/python -m bench commands --json
 
 docs: .venv/.base ## Write the generated pages anew
 	.venv/bin/kiosk-agent asyncapi > docs/asyncapi.json.new && mv docs/asyncapi.json.new docs/asyncapi.json
 	.venv/bin/kiosk-agent settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+	.venv/bin/kiosk-agent actions > docs/actions.md.new && mv docs/actions.md.new docs/actions.md
+	.venv/bin/kiosk-agent openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
 
 clean: ## Remove what setting up made
 	rm -rf .venv .tools

@@ -5,17 +5,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from agent import VERSION
+from agent.audit_cli import audit_app
+from agent.config_option import ConfigOption, load_settings, settings_path
 from agent.errors import AgentError
 
-if TYPE_CHECKING:
-    from agent.settings import Settings
-
-DEFAULT_FILE = Path("/etc/kiosk-agent/agent.toml")
 SERVICE_SOCKET = Path("/run/kiosk-agent/agent.sock")
 
 app = typer.Typer(
@@ -27,10 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help=f"Settings file; default {DEFAULT_FILE} where it exists."),
-]
+app.add_typer(audit_app, name="audit")
 
 
 def main() -> None:
@@ -42,20 +37,10 @@ def main() -> None:
         sys.exit(1)
 
 
-def _load(config: Path | None) -> "Settings":
-    from agent.settings import load
-
-    return load(_path(config))
-
-
-def _path(config: Path | None) -> Path | None:
-    return DEFAULT_FILE if config is None and DEFAULT_FILE.exists() else config
-
-
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the agent until it is told to stop (SIGTERM)."""
-    path = _path(config)
+    path = settings_path(config)
     # The daemon is a process of its own, without the memory of this one; its few short-lived
     # threads need no heaps of their own.
     arguments = [sys.executable, "-m", "agent.run", *([str(path)] if path else [])]
@@ -65,7 +50,7 @@ def run(config: ConfigOption = None) -> None:
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="Settings file to check.")]) -> None:
     """Check a settings file; says line and reason of each fault."""
-    settings = _load(file)
+    settings = load_settings(file)
     typer.echo(f"{file}: good (kiosk {settings.kiosk.id}, {len(settings.camera)} cameras)")
 
 
@@ -75,12 +60,12 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask the running agent how it is."""
-    from agent.local_socket import ask
+    from agent.local_client import ask
 
-    path = _load(config).kiosk.socket_path
+    path = load_settings(config).kiosk.socket_path
     if not path.exists() and SERVICE_SOCKET.exists():
         path = SERVICE_SOCKET  # the service's runtime folder is not in a shell's environment
-    answer = asyncio.run(ask(path, "status"))
+    answer = asyncio.run(ask(path, "GET", "/v1/status"))
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
@@ -124,6 +109,22 @@ def settings() -> None:
     from agent.settings_page import render
 
     typer.echo(render(), nl=False)
+
+
+@app.command()
+def actions() -> None:
+    """Print the reference page of what commands can ask for."""
+    from agent.actions_page import render
+
+    typer.echo(render(), nl=False)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI 3.1 document of the local door."""
+    from agent.openapi import dumps
+
+    typer.echo(dumps(), nl=False)
 
 
 @app.command()

@@ -67,11 +67,16 @@ def _default(path: str, name: str, field: FieldInfo) -> str:
 
 
 def _notes(field: FieldInfo) -> str:
+    parts = [field.description or "", limits_of(field)]
+    return " ".join(part for part in parts if part).replace("|", "\\|")
+
+
+def limits_of(field: FieldInfo) -> str:
+    """Return the bounds of a number, such as ``(≥ 1, ≤ 64)``, or nothing."""
     limits = [
         f"{sign} {getattr(item, attribute):g}"
         for item in field.metadata
         for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-        if getattr(item, attribute, None) is not None
+        if getattr(item, attribute, None) is not None and getattr(item, attribute) < 2**53
     ]
-    parts = [field.description or "", f"({', '.join(limits)})" if limits else ""]
-    return " ".join(part for part in parts if part).replace("|", "\\|")
+    return f"({', '.join(limits)})" if limits else ""
