@@ -87,15 +87,22 @@ class Logind:
 
     async def lock_sessions(self) -> None:
         """Lock the screen of every session."""
-        try:
-            await self._call("LockSessions")
-        except BusError as error:
-            msg = f"the screens were not locked: {error}"
-            raise ActionError(msg) from None
+        await self._screens("LockSessions", "locked")
+
+    async def unlock_sessions(self) -> None:
+        """Unlock the screen of every session."""
+        await self._screens("UnlockSessions", "unlocked")
 
     def missing_power(self, kind: PowerKind) -> str | None:
         """Why the machine cannot go down that way, as the last look found."""
         return self._missing.get(kind)
+
+    async def _screens(self, method: str, done: str) -> None:
+        try:
+            await self._call(method)
+        except BusError as error:
+            msg = f"the screens were not {done}: {error}"
+            raise ActionError(msg) from None
 
     async def _go_down(self, kind: PowerKind) -> None:
         interactive = False

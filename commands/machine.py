@@ -1,4 +1,4 @@
-"""The machine as actions need it: going down, coming up again, locking its screens."""
+"""The machine as actions need it: going down, coming up again, its screens."""
 
 from typing import Literal, Protocol
 
@@ -22,6 +22,10 @@ class Machine(Protocol):
 
     async def lock_sessions(self) -> None:
         """Lock the screen of every session."""
+        ...
+
+    async def unlock_sessions(self) -> None:
+        """Unlock the screen of every session."""
         ...
 
     def missing_power(self, kind: PowerKind) -> str | None:

@@ -127,6 +127,11 @@ class Camera:
         """Where other processes of this user find the newest frame (``FrameReader``)."""
         return Path(f"/proc/{os.getpid()}/fd/{self._frames_fd}")
 
+    @property
+    def sees_somebody(self) -> bool:
+        """Whether a person faces the camera now."""
+        return "presence" in self._ongoing
+
     def health(self) -> CameraHealth:
         """Say how the camera is now."""
         online, beat = self._state == "online", self._beat

@@ -49,9 +49,15 @@ async def test_reboot_and_poweroff_ask_logind_once_and_nobody_for_a_password(bus
     await machine.reboot()
     await machine.power_off()
     await machine.lock_sessions()
+    await machine.unlock_sessions()
     calls = [(name, args) for _, name, args in await bus.calls(LOGIND, PATH)]
     asked = [call for call in calls if not call[0].startswith("Can")]
-    assert asked == [("Reboot", [False]), ("PowerOff", [False]), ("LockSessions", [])]
+    assert asked == [
+        ("Reboot", [False]),
+        ("PowerOff", [False]),
+        ("LockSessions", []),
+        ("UnlockSessions", []),
+    ]
 
 
 async def test_nothing_is_missing_where_logind_says_yes(bus):

@@ -41,6 +41,8 @@ class Box:
     async def lock_sessions(self):
         raise NotImplementedError
 
+    unlock_sessions = lock_sessions
+
     def missing_power(self, kind):
         return "no polkit rule" if kind == "poweroff" else None
 

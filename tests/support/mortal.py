@@ -137,6 +137,8 @@ class MortalMachine:
     async def lock_sessions(self) -> None:
         self._mortal.append("effects", "lock")
 
+    unlock_sessions = lock_sessions
+
     def missing_power(self, _kind: str) -> None:
         return None
 
