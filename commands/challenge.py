@@ -1,6 +1,11 @@
-"""Proof of freshness without a clock: random numbers that an operator signs back."""
+"""Proof of freshness without a clock: random numbers that an operator signs back.
+
+Each is given out with the refusal of one command and is only good for what answers that one:
+else a broker that makes up a refusal of a command that was done could have it signed again.
+"""
 
 from contract import Clock
+from contract.command import Command
 from contract.ids import new_challenge
 
 LIFE_S = 600.0
@@ -15,20 +20,21 @@ class Challenges:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until: dict[str, float] = {}
+        self._given: dict[str, tuple[str, float]] = {}
 
-    def issue(self) -> str:
-        """Give out a new one; the oldest makes room for it."""
-        if len(self._until) >= _MOST:
-            del self._until[next(iter(self._until))]
+    def issue(self, refused: Command) -> str:
+        """Give out a new one with the refusal of a command; the oldest makes room for it."""
+        if len(self._given) >= _MOST:
+            del self._given[next(iter(self._given))]
         challenge = new_challenge()
-        self._until[challenge] = self._clock.monotonic() + LIFE_S
+        self._given[challenge] = refused.id, self._clock.monotonic() + LIFE_S
         return challenge
 
-    def holds(self, challenge: str | None) -> bool:
-        """Whether it was given out here, lately, and is not used."""
-        return self._clock.monotonic() < self._until.get(challenge or "", 0.0)
+    def accepts(self, command: Command) -> bool:
+        """Whether its challenge was given out here, lately, for what it answers, and is unused."""
+        refused, until = self._given.get(command.challenge or "", ("", 0.0))
+        return command.answers == refused and self._clock.monotonic() < until
 
-    def spend(self, challenge: str | None) -> None:
-        """Use it up."""
-        self._until.pop(challenge or "", None)
+    def spend(self, command: Command) -> None:
+        """Use its challenge up."""
+        self._given.pop(command.challenge or "", None)

@@ -175,7 +175,7 @@ class Executor:
             step = await self._ledger.add(record, refused(record, refusal), now)
             await self._runner.hand_on([step])
         else:
-            self._challenges.spend(record.command.challenge)
+            self._challenges.spend(record.command)
             await self._accepted(record, order, steps, begun=now if begins else None)
         self._audit.changed()
 

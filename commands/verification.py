@@ -108,7 +108,10 @@ class Rules:
         return order
 
     def _check_dates(self, command: Command, order: Order, now: Stamp) -> None:
-        if self._challenges.holds(command.challenge):
+        if command.challenge is not None:
+            if not self._challenges.accepts(command):
+                text = "its challenge is none that this kiosk gave out for it lately; send it anew"
+                raise RefusedError(code="clock", text=text)
             return
         if now.time_quality == "synced":
             if command.nbf > now.time.timestamp() + self._leeway_s:
@@ -120,7 +123,7 @@ class Rules:
                 code="clock",
                 text="the kiosk's clock is not synchronised, so it cannot tell whether this is "
                 "still valid; sign it anew with the challenge in this receipt",
-                challenge=self._challenges.issue(),
+                challenge=self._challenges.issue(command),
             )
 
     def check_in_time(self, record: Record, *, now: Stamp) -> None:

@@ -42,9 +42,9 @@ def audit_verify(
 
     Exit code: 0 proved, 1 not as it was written, 2 wrong usage or a file that cannot be read.
     """
-    from console.audit import prove  # noqa: PLC0415 - start-up time of the other commands
-    from console.errors import ConsoleError  # noqa: PLC0415 - as above
-    from contract.errors import AuditError  # noqa: PLC0415 - as above
+    from console.audit import prove
+    from console.errors import ConsoleError
+    from contract.errors import AuditError
 
     try:
         proof = prove(file, keys=key or [], heads=heads)
@@ -66,7 +66,7 @@ def audit_verify(
 
 def _check_extent(proof: "Proof", *, other_chains: bool) -> None:
     """Whether the heads vouch for the trail at all, and are all accounted for."""
-    from contract.errors import AuditError  # noqa: PLC0415 - as above
+    from contract.errors import AuditError
 
     if proof.head is None and proof.newest_confirmed is None:
         text = (

@@ -1,7 +1,6 @@
 """The console's connection: aiomqtt, MQTT 5, nothing kept between two of them."""
 
 import asyncio
-import contextlib
 import logging
 import random
 import socket
@@ -156,7 +155,10 @@ def _quiet_logger() -> logging.Logger:
 
 
 async def cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    """Cancel a task and wait for its end; raises what it raised."""
+    while not task.done():
+        task.cancel()
+        # aiomqtt waits with wait_for, which before Python 3.12 may swallow a cancellation.
+        await asyncio.wait({task}, timeout=0.1)
+    if not task.cancelled():
+        task.result()

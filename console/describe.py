@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 from contract import Data, Envelope
 from contract.events import AlarmCleared, AlarmRaised
+from contract.message import D
 from contract.receipt import Receipt
 
 
@@ -19,12 +20,13 @@ def wanted(data: Data, pattern: str | None) -> bool:
     return kind != "health" if pattern is None else fnmatchcase(kind, pattern)
 
 
-def describe(message: Envelope[Data]) -> str:
+def describe(message: Envelope[D]) -> str:
     """Say what a message says, without its time."""
     data = message.data
     match data:
         case Receipt():
-            parts = [data.action or "?", data.status, data.code, data.text]
+            percent = None if data.percent is None else f"{data.percent:.0f} %"
+            parts = [data.action or "?", data.status, data.code, percent, data.text]
             if data.result:
                 parts.append(json.dumps(data.result, ensure_ascii=False))
             if data.command_id or data.claimed_id:

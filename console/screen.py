@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from console.connection import Arrival, follow
+from console.connection import Arrival, cancelled, follow
 from console.describe import wanted
 from console.fleet import Change, Fleet
 from console.sequences import Missing, Sequences
@@ -158,15 +158,13 @@ async def _refresh(live: Live, render: Callable[[], RenderableType]) -> None:
 
 async def _for(seconds: float | None, *endless: Coroutine[Any, Any, None]) -> None:
     """Run side by side until the time is over, or one of them fails."""
-    tasks = [asyncio.ensure_future(work) for work in endless]
+    tasks = [asyncio.create_task(work) for work in endless]
     try:
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(cancelled(task) for task in tasks), return_exceptions=True)
 
 
 def _feed(fleet: Fleet, arrived: Arrival) -> Change | None:

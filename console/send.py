@@ -1,130 +1,69 @@
-"""Send a command and see it through: repeat it until it is accepted, then wait for its end."""
+"""Send commands and see them through, to one kiosk or to many."""
 
 import asyncio
-import contextlib
-import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
-from itertools import chain, repeat
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-import aiomqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-
-from console.connection import arrival, cancelled, connect
-from console.errors import BrokerError
+from console.courier import Courier
+from console.order import Draft, Order, make_order
+from console.outcome import Conversation, Ending, Outcome
 from console.settings import ConsoleSettings
-from contract import ContractError, Data, Envelope, Topics, open_message
-from contract.command import Command, sign_command
-from contract.ids import uuid7
+from contract import Envelope
 from contract.keys import PrivateKey
-from contract.receipt import TERMINAL, Receipt
-from contract.wire import validated
+from contract.receipt import Receipt
 
-_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Between repetitions; the last one from then on."""
+__all__ = [
+    "Conversation",
+    "Ending",
+    "Order",
+    "Outcome",
+    "Screen",
+    "Sender",
+    "make_order",
+    "patience_s",
+    "see_through",
+]
 
-
-class Outcome(IntEnum):
-    """How it ended; the value is the exit code."""
-
-    SUCCEEDED = 0
-    FAILED = 1
-    REJECTED = 3
-    EXPIRED = 4
-    NO_ANSWER = 5
-    NO_BROKER = 6
-
-
-_OUTCOMES = {
-    "succeeded": Outcome.SUCCEEDED,
-    "failed": Outcome.FAILED,
-    "cancelled": Outcome.FAILED,
-    "rejected": Outcome.REJECTED,
-    "expired": Outcome.EXPIRED,
+_PATIENCE_S: Mapping[str, float] = {
+    "reboot": 600,
+    "poweroff": 300,
+    "agent.restart": 120,
+    "config.push": 600,
+    "keys.update": 60,
+    "snapshot": 60,
+    "log.fetch": 120,
+    "diagnostics": 120,
 }
 
 
-@dataclass(slots=True)
-class Conversation:
-    """What the kiosk has said about one command so far."""
-
-    kiosk: str
-    command_id: str
-    accepted: asyncio.Event = field(default_factory=asyncio.Event)
-    last: Envelope[Data] | None = None
-    _told: set[str] = field(default_factory=set)
-
-    def hear(self, payload: bytes) -> tuple[Envelope[Data] | None, Outcome | None]:
-        """Take in a receipt; returns it where it is news, and the outcome where it is the end.
-
-        A refusal that only quotes the id is the end as long as nothing was accepted.
-        """
-        try:
-            message = open_message(payload)
-        except ContractError:
-            return None, None
-        receipt = message.data
-        if not isinstance(receipt, Receipt) or message.kiosk != self.kiosk:
-            return None, None
-        claimed = receipt.claimed_id == self.command_id and not self.accepted.is_set()
-        if receipt.command_id != self.command_id and not claimed:
-            return None, None
-        outcome = _OUTCOMES[receipt.status] if receipt.status in TERMINAL else None
-        if not claimed:
-            self.accepted.set()
-        if receipt.status in self._told:
-            return None, outcome
-        self._told.add(receipt.status)
-        self.last = message
-        return message, outcome
+def patience_s(action: str) -> float:
+    """How long to wait for the end of an action where the operator does not say."""
+    return _PATIENCE_S.get(action, 30.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A signed command on its way."""
+class Screen(Protocol):
+    """Sees what happens while commands are under way."""
 
-    kiosk: str
-    command_id: str
-    payload: bytes
-    exp: int
-    """When it expires: seconds since 1970."""
-    expires_s: float
-    """Seconds for which a broker may keep it."""
+    def report(self, problem: str | None) -> None:
+        """Why there is no connection, or that there is one."""
+        ...
 
+    def begun(self, kiosk: str) -> None:
+        """A kiosk's turn has come."""
+        ...
 
-def make_order(
-    kiosk: str,
-    action: str,
-    args: dict[str, Any],
-    *,
-    keys: Sequence[PrivateKey],
-    ttl_s: int,
-    reason: str = "",
-    ticket: str | None = None,
-) -> Order:
-    """Make a command that is valid from now on, and sign it.
+    def receipt(self, message: Envelope[Receipt]) -> None:
+        """One step of a command's life."""
+        ...
 
-    Raises:
-        ContractError: it breaks the contract, or a key may not sign.
-    """
-    now = time.time()
-    fields = {
-        "id": uuid7(int(now * 1000)),
-        "kiosk": kiosk,
-        "action": action,
-        "args": args,
-        "reason": reason,
-        "ticket": ticket,
-        "nbf": int(now),
-        "exp": int(now) + ttl_s,
-        "ttl_s": ttl_s,
-    }
-    command = validated(lambda: Command.model_validate(fields))
-    return Order(kiosk, command.id, sign_command(command, keys), command.exp, ttl_s)
+    def note(self, kiosk: str, text: str) -> None:
+        """Say something that is no receipt."""
+        ...
+
+    def ended(self, ending: Ending) -> None:
+        """It is over for this kiosk."""
+        ...
 
 
 async def see_through(
@@ -132,7 +71,7 @@ async def see_through(
     order: Order,
     *,
     timeout_s: float,
-    on_receipt: Callable[[Envelope[Data]], None],
+    on_receipt: Callable[[Envelope[Any]], None],
     report: Callable[[str | None], None],
 ) -> Outcome:
     """Publish and repeat, over reconnections, until a terminal receipt or the timeout.
@@ -147,63 +86,74 @@ async def see_through(
     Raises:
         SettingsError: see :func:`~console.connection.connect`.
     """
-    conversation = Conversation(order.kiosk, order.command_id)
-    reached = False
-
-    def connected(problem: str | None) -> None:
-        nonlocal reached
-        reached = reached or problem is None
-        report(problem)
-
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await _insist(settings, order, conversation, on_receipt, connected)
-    except TimeoutError:
-        return Outcome.NO_ANSWER if reached else Outcome.NO_BROKER
+    async with Courier(settings, report) as courier:
+        ending = await courier.deliver(order, timeout_s=timeout_s, on_receipt=on_receipt)
+    return ending.outcome
 
 
-async def _insist(
-    settings: ConsoleSettings,
-    order: Order,
-    conversation: Conversation,
-    on_receipt: Callable[[Envelope[Data]], None],
-    report: Callable[[str | None], None],
-) -> Outcome:
-    topics = Topics(order.kiosk, settings.root)
-    while True:
-        try:
-            async with connect(settings) as client:
-                await client.subscribe(topics.up(Receipt.SUFFIX), qos=1)
-                report(None)
-                repeating = asyncio.create_task(
-                    _repeat(client, topics.command, order, conversation)
-                )
-                try:
-                    async for message in client.messages:
-                        news, outcome = conversation.hear(arrival(message).payload)
-                        if news is not None:
-                            on_receipt(news)
-                        if outcome is not None:
-                            return outcome
-                finally:
-                    await cancelled(repeating)
-        except BrokerError as error:
-            report(str(error))
-        await asyncio.sleep(_PAUSES_S[0])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """Signs drafts when their turn comes, and sees each through with a timeout of its own."""
 
+    keys: Sequence[PrivateKey]
+    timeout_s: float
 
-async def _repeat(
-    client: aiomqtt.Client, topic: str, order: Order, conversation: Conversation
-) -> None:
-    """Publish once, and again until it is accepted; the reader notices a broken line."""
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.MessageExpiryInterval = max(1, math.ceil(order.expires_s))
-    for pause in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
-        with contextlib.suppress(aiomqtt.MqttError):
-            await client.publish(topic, order.payload, qos=1, retain=False, properties=properties)
-        try:
-            async with asyncio.timeout(pause):
-                await conversation.accepted.wait()
-        except TimeoutError:
-            continue
-        return
+    def check(self, drafts: Sequence[Draft | Order]) -> None:
+        """Raise :class:`~contract.ContractError` where one of them cannot be signed."""
+        for draft in drafts:
+            if isinstance(draft, Draft):
+                draft.sign(self.keys)
+
+    async def send(
+        self,
+        settings: ConsoleSettings,
+        drafts: Sequence[Draft | Order],
+        screen: Screen,
+        *,
+        at_once: int = 10,
+        with_media: bool = False,
+    ) -> list[Ending]:
+        """See all of them through over one connection; returns their ends, in the same order.
+
+        Args:
+            settings: the broker.
+            drafts: what to send, signed already or not.
+            screen: sees what happens.
+            at_once: so many at the same time.
+            with_media: wait for what the kiosks publish for them.
+
+        Raises:
+            SettingsError: see :func:`~console.connection.connect`.
+        """
+        turns = asyncio.Semaphore(at_once)
+
+        async def one(courier: Courier, draft: Draft | Order) -> Ending:
+            async with turns:
+                screen.begun(draft.kiosk)
+                ending = await self._see_off(courier, draft, screen, with_media=with_media)
+            screen.ended(ending)
+            return ending
+
+        async with Courier(settings, screen.report) as courier:
+            return await asyncio.gather(*(one(courier, draft) for draft in drafts))
+
+    async def _see_off(
+        self, courier: Courier, draft: Draft | Order, screen: Screen, *, with_media: bool
+    ) -> Ending:
+        async def attempt(order: Order) -> Ending:
+            return await courier.deliver(
+                order, timeout_s=self.timeout_s, on_receipt=screen.receipt, with_media=with_media
+            )
+
+        if isinstance(draft, Order):
+            return await attempt(draft)
+        ending = await attempt(draft.sign(self.keys))
+        refusal = ending.last
+        if refusal and ending.outcome is Outcome.REJECTED and refusal.challenge:
+            screen.note(
+                draft.kiosk, "its clock is not synchronised; signed anew with the kiosk's challenge"
+            )
+            ending = await attempt(
+                draft.sign(self.keys, challenge=refusal.challenge, answers=refusal.command_id)
+            )
+        return ending

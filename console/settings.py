@@ -69,6 +69,7 @@ class ConsoleSettings(BaseSettings):
     ca: Path | None = Field(default=None, description="PEM; default: the system's roots.")
     certificate: Path | None = None
     certificate_key: Path | None = None
+    sign_key: Path | None = Field(default=None, description="The operator's private key.")
     root: str = DEFAULT_ROOT
     lang: Literal["en", "zh"] = "en"
 

@@ -17,6 +17,7 @@ from console.describe import describe, kind_of
 from console.fleet import KioskView
 from console.words import ENGLISH, Words
 from contract import Data, Envelope
+from contract.message import D
 from contract.receipt import Receipt
 
 _STATE_STYLES: Final = {"online": "green", "stopping": "yellow", "offline": "bold red"}
@@ -90,11 +91,11 @@ def kiosk_panel(
         (view.kiosk, "bold"), "  ", _state(view, words), "  ", _age(view.last_seen, now)
     )
     if view.agent_version:
-        title.append(f"  {_plain(view.agent_version)}", style="dim")
+        title.append(f"  {plain(view.agent_version)}", style="dim")
     return Panel(Group(*parts), title=title, title_align="left")
 
 
-def message_line(message: Envelope[Data], words: Words = ENGLISH) -> Text:
+def message_line(message: Envelope[D], words: Words = ENGLISH) -> Text:
     """One message: its time in this machine's zone, its kind, what it says."""
     data = message.data
     style = ""
@@ -102,7 +103,7 @@ def message_line(message: Envelope[Data], words: Words = ENGLISH) -> Text:
         style = _STATUS_STYLES.get(data.status, "")
     elif severity := getattr(data, "severity", None):
         style = _SEVERITY_STYLES.get(severity, "")
-    text = _plain(describe(message))
+    text = plain(describe(message))
     if isinstance(data, Receipt) and data.status in words.statuses:
         text = text.replace(data.status, words.statuses[data.status], 1)
     return Text.assemble(
@@ -112,7 +113,8 @@ def message_line(message: Envelope[Data], words: Words = ENGLISH) -> Text:
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return the text without control characters."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
@@ -190,7 +192,7 @@ def _camera_lines(view: KioskView) -> Text:
 
 def _alarm_line(view: KioskView, words: Words) -> Text:
     worst = view.worst_alarm
-    text = f": {_plain(worst.text)}" if worst else ""
+    text = f": {plain(worst.text)}" if worst else ""
     return Text.assemble(_worst_alarm(view, words), text)
 
 

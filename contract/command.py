@@ -42,6 +42,9 @@ class Command(WireModel):
         default=None,
         description="From a receipt with code clock: the kiosk then asks no clock for the dates.",
     )
+    answers: MessageId | None = Field(
+        default=None, description="With a challenge: the command that was refused with it."
+    )
 
     def args_json(self) -> bytes:
         """Return the arguments as JSON, for the strict model of the action."""
@@ -51,6 +54,9 @@ class Command(WireModel):
     def _validity(self) -> "Command":
         if not 0 < self.exp - self.nbf <= MAX_VALIDITY_S:
             msg = f"exp must be later than nbf, by at most {MAX_VALIDITY_S} s"
+            raise ValueError(msg)
+        if (self.challenge is None) != (self.answers is None):
+            msg = "challenge and answers go together"
             raise ValueError(msg)
         return self
 

@@ -47,7 +47,7 @@ def config_push(configs: Configs) -> Action[ConfigPush]:
         outcome = await configs.outcome(arguments.version)
         if outcome is None:
             msg = "the agent stopped before the trial began; push it again"
-            raise ActionError(msg)
+            raise ActionError(msg, code="interrupted")
         return _result(outcome)
 
     return Action(ConfigPush, run=run, resume=resume, group=GROUP)

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from commands.settings import CommandSettings
+from contract.ids import new_challenge
+from contract.receipt import Receipt
 from tests.support.clock import ManualClock
 from tests.support.commanded import Deed
 from tests.support.operators import NOW_S, make_command, make_key
@@ -27,6 +29,10 @@ class Counter:
 
 def deed_command(**fields):
     return make_command(action="deed", **{"args": {}, **fields})
+
+
+def answering(refusal: Receipt) -> dict:
+    return {"challenge": refusal.challenge, "answers": refusal.command_id}
 
 
 async def test_two_persons_must_sign_where_the_policy_says_so(make_kiosk):
@@ -67,11 +73,11 @@ async def test_a_clock_that_is_wrong_gives_a_challenge(make_kiosk):
     await kiosk.send(deed_command())
     [refusal] = kiosk.receipts
     assert (refusal.code, refusal.status) == ("clock", "rejected")
-    answer = deed_command(challenge=refusal.challenge, nbf=1, exp=2)
+    answer = deed_command(**answering(refusal), nbf=1, exp=2)
     async with kiosk.running():
         await kiosk.send(answer)
         await kiosk.ended(answer)
-        await kiosk.send(deed_command(challenge=refusal.challenge, nbf=1, exp=2))
+        await kiosk.send(deed_command(**answering(refusal), nbf=1, exp=2))
     assert kiosk.terminal(answer) == {"succeeded"}
     assert kiosk.receipts[-1].code == "clock"
     assert deed.done == 1
@@ -81,10 +87,27 @@ async def test_a_challenge_grows_old(make_kiosk):
     """Ten minutes after it was given out a challenge is worth nothing."""
     kiosk = make_kiosk(deeds=[Deed(disruptive=True)], clock=ManualClock("unsynced"))
     await kiosk.send(deed_command())
-    challenge = kiosk.receipts[0].challenge
     await kiosk.clock.advance(601)
-    await kiosk.send(deed_command(challenge=challenge))
+    await kiosk.send(deed_command(**answering(kiosk.receipts[0])))
     assert kiosk.receipts[1].code == "clock"
+
+
+async def test_a_challenge_is_good_for_one_refusal(make_kiosk):
+    """A broker that makes up a refusal of what was done cannot have it signed and done again."""
+    deed = Deed(disruptive=True)
+    clock = ManualClock("unsynced")
+    kiosk = make_kiosk(deeds=[deed], clock=clock)
+    await kiosk.send(deed_command())
+    stolen = kiosk.receipts[0].challenge
+    clock.quality = "synced"
+    done = deed_command()
+    async with kiosk.running():
+        await kiosk.send(done)
+        await kiosk.ended(done)
+        for challenge in (stolen, new_challenge()):
+            await kiosk.send(deed_command(challenge=challenge, answers=done.id))
+            assert kiosk.receipts[-1].code == "clock"
+    assert deed.done == 1
 
 
 async def test_what_the_machine_lacks_is_said(make_kiosk):
@@ -173,7 +196,7 @@ async def test_after_a_reboot_without_a_clock_the_loop_breaker_is_careful(make_k
 
     async def ask() -> str | None:
         await kiosk.send(deed_command())
-        answer = deed_command(challenge=kiosk.receipts[-1].challenge)
+        answer = deed_command(**answering(kiosk.receipts[-1]))
         await kiosk.send(answer)
         return kiosk.receipts[-1].code
 

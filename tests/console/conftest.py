@@ -1,8 +1,10 @@
 import asyncio
 import json
+import os
+import pty
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import aiomqtt
 import pytest
 
 from agent.broker import EmbeddedBroker
+from console.connection import cancelled
+from console.keys import write_private
 from contract import Data, Stamp, Topics, seal
 from contract.keys import PrivateKey
 from tests.support.commanded import CommandedKiosk
@@ -53,14 +57,22 @@ class Kioskctl:
         self.folder = folder
         self.port = port
 
-    async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    async def start(
+        self,
+        *arguments: str,
+        before: Sequence[str] = (),
+        streams: int = asyncio.subprocess.PIPE,
+        **environment: str,
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
+            *before,
             sys.executable,
             "-c",
             "from console.cli import main; main()",
             *arguments,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL if streams == asyncio.subprocess.PIPE else streams,
+            stdout=streams,
+            stderr=streams,
             cwd=self.folder,
             env={
                 "PYTHONPATH": str(ROOT),
@@ -71,11 +83,44 @@ class Kioskctl:
             },
         )
 
+    async def on_terminal(
+        self, *arguments: str, answers: Sequence[tuple[str, str]] = ()
+    ) -> Finished:
+        """Run it on a terminal of its own; each answer is typed when its prompt is there."""
+        master, slave = pty.openpty()
+        process = await self.start(
+            *arguments,
+            before=("setsid", "--ctty", "--wait"),
+            streams=slave,
+            TERM="xterm",
+        )
+        os.close(slave)
+        try:
+            async with asyncio.timeout(30):
+                said = await asyncio.to_thread(_converse, master, answers)
+                code = await process.wait()
+        finally:
+            os.close(master)
+        return Finished(code, said, "")
+
     async def __call__(self, *arguments: str, **environment: str) -> Finished:
         process = await self.start(*arguments, **environment)
         out, errors = await process.communicate()
         assert process.returncode is not None
         return Finished(process.returncode, out.decode(), errors.decode())
+
+
+def _converse(master: int, answers: Sequence[tuple[str, str]]) -> str:
+    said = ""
+    waiting = list(answers)
+    while True:
+        try:
+            said += os.read(master, 65_536).decode(errors="replace")
+        except OSError:  # the other end is closed
+            return said
+        if waiting and waiting[0][0] in said:
+            _, answer = waiting.pop(0)
+            os.write(master, f"{answer}\n".encode())
 
 
 @pytest.fixture
@@ -120,9 +165,7 @@ class FakeKiosk(CommandedKiosk):
             try:
                 yield self
             finally:
-                obeying.cancel()
-                with suppress(asyncio.CancelledError):
-                    await obeying
+                await cancelled(obeying)
         await self.ledger.close()
 
 
@@ -138,5 +181,5 @@ def kiosk(tmp_path: Path, li: PrivateKey, broker: EmbeddedBroker) -> FakeKiosk:
 @pytest.fixture
 def key_file(tmp_path: Path, li: PrivateKey) -> str:
     path = tmp_path / "li.key"
-    path.write_text(li.model_dump_json(exclude_none=True), encoding="utf-8")
+    write_private(li, path)
     return str(path)

@@ -1,0 +1,90 @@
+"""How a command ended, from what the kiosk says about it."""
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import cast
+
+from contract import ContractError, Envelope, open_message
+from contract.receipt import TERMINAL, Receipt
+
+
+class Outcome(IntEnum):
+    """How it ended; the value is the exit code, of several commands the highest."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    REJECTED = 3
+    EXPIRED = 4
+    NO_ANSWER = 5
+    NO_BROKER = 6
+
+
+_OUTCOMES = {
+    "succeeded": Outcome.SUCCEEDED,
+    "failed": Outcome.FAILED,
+    "cancelled": Outcome.FAILED,
+    "rejected": Outcome.REJECTED,
+    "expired": Outcome.EXPIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What became of a command."""
+
+    kiosk: str
+    command_id: str
+    exp: int
+    """When the command expires: seconds since 1970."""
+    outcome: Outcome
+    last: Receipt | None = None
+    """The newest receipt."""
+    media: bytes | None = None
+    """What the kiosk published for it, where that was asked for."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What the kiosk has said about one command so far."""
+
+    kiosk: str
+    command_id: str
+    accepted: asyncio.Event = field(default_factory=asyncio.Event)
+    last: Receipt | None = None
+    _told: set[tuple[str, str, float | None]] = field(default_factory=set)
+
+    def hear(self, payload: bytes) -> tuple[Envelope[Receipt] | None, Outcome | None]:
+        """Take in a receipt as it came from the broker; noise is nothing."""
+        message = read_receipt(payload)
+        return (None, None) if message is None else self.take(message)
+
+    def take(self, message: Envelope[Receipt]) -> tuple[Envelope[Receipt] | None, Outcome | None]:
+        """Take in a receipt; returns it where it is news, and the outcome where it is the end.
+
+        A refusal that only quotes the id is the end as long as nothing was accepted.
+        """
+        receipt = message.data
+        if message.kiosk != self.kiosk:
+            return None, None
+        claimed = receipt.claimed_id == self.command_id and not self.accepted.is_set()
+        if receipt.command_id != self.command_id and not claimed:
+            return None, None
+        outcome = _OUTCOMES[receipt.status] if receipt.status in TERMINAL else None
+        if not claimed:
+            self.accepted.set()
+        said = (receipt.status, receipt.text, receipt.percent)
+        if said in self._told:
+            return None, outcome
+        self._told.add(said)
+        self.last = receipt
+        return message, outcome
+
+
+def read_receipt(payload: bytes) -> Envelope[Receipt] | None:
+    """Return a receipt, or ``None`` where it is none."""
+    try:
+        message = open_message(payload)
+    except ContractError:
+        return None
+    return cast("Envelope[Receipt]", message) if isinstance(message.data, Receipt) else None
