@@ -87,9 +87,11 @@ class MqttConnection:
         self._watching_writes = False
         self._on_ack: dict[int, Callable[[int], None]] = {}
         self._incoming: asyncio.Queue[Incoming | None] = asyncio.Queue()
-        # No broker keeps to the receive maximum strictly; this bounds our memory.
+        # No broker keeps to the receive maximum strictly: with so many waiting, nothing more is
+        # read, and TCP holds the broker back. What is left unread is not lost, as what is left
+        # unacknowledged would be until the next connection.
         self._incoming_limit = 2 * options.receive_maximum
-        self._flooded = False
+        self._reading = True
         self._reason: LinkError | None = None
         self._ended = asyncio.Event()
         self._client = _client(options)
@@ -160,6 +162,8 @@ class MqttConnection:
         if message is None:
             self._incoming.put_nowait(None)
             raise self._gone()
+        if not self._reading and self._incoming.qsize() <= self._incoming_limit // 2:
+            self._read_on()
         return message
 
     def acknowledge(self, message: Incoming) -> None:
@@ -281,12 +285,6 @@ class MqttConnection:
             on_ack(code.value)
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        if self._incoming.qsize() >= self._incoming_limit:
-            # Not acknowledged, so the broker sends it again on the next connection.
-            if not self._flooded:
-                self._flooded = True
-                _log.warning("mqtt_flood", broker=self._where, waiting=self._incoming_limit)
-            return
         incoming = Incoming(
             topic=message.topic,
             payload=bytes(message.payload),
@@ -296,6 +294,25 @@ class MqttConnection:
             packet_id=message.mid if message.qos else 0,
         )
         self._incoming.put_nowait(incoming)
+        if self._reading and self._incoming.qsize() >= self._incoming_limit:
+            self._reading = False
+            self._loop.remove_reader(self._line.fileno())
+            _log.debug("mqtt_held_back", broker=self._where, waiting=self._incoming_limit)
+
+    def _read_on(self) -> None:
+        """Read again after a flood, as aiomqtt did before it."""
+        if self._reason is None:
+            self._reading = True
+            self._loop.add_reader(self._line.fileno(), self._read)
+
+    def _read(self) -> None:
+        try:
+            self._paho.loop_read()
+            while self._reading and self._line.pending():
+                self._paho.loop_read()
+        except Exception as error:  # noqa: BLE001 - as aiomqtt has it: the line is broken
+            if not self._client._disconnected.done():  # noqa: SLF001
+                self._client._disconnected.set_exception(error)  # noqa: SLF001
 
     def _reader_failed(self, disconnected: asyncio.Future[None]) -> None:
         error = disconnected.exception()
