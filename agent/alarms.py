@@ -13,15 +13,24 @@ QUIET_S = 600.0
 """A fault of the line that did not show for so long is over."""
 
 _SEVERITY: dict[str, Severity] = {
+    "agent.safe_mode": "major",
     "outbox.storage": "critical",
     "outbox.corrupted": "major",
     "operators.unusable": "major",
     "ledger.corrupted": "major",
+    "audit.incomplete": "major",
+    "kiosk_key.replaced": "major",
     "link.session_taken": "critical",
     "link.refused": "major",
     "link.denied": "major",
 }
-_PASSING = ("link.session_taken", "link.denied", "outbox.corrupted", "ledger.corrupted")
+_PASSING = (
+    "link.session_taken",
+    "link.denied",
+    "outbox.corrupted",
+    "ledger.corrupted",
+    "kiosk_key.replaced",
+)
 """Faults that are moments: nobody tells when they are over."""
 
 

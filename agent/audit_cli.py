@@ -16,7 +16,7 @@ audit_app = typer.Typer(
 
 
 def _trail(config: Path | None) -> "Trail":
-    from agent.audit_trail import Trail  # noqa: PLC0415 - start-up time of the other commands
+    from agent.audit_trail import Trail
 
     return Trail(load_settings(config))
 
@@ -29,7 +29,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show the newest entries, the newest last."""
-    from agent.audit_trail import describe  # noqa: PLC0415 - as above
+    from agent.audit_trail import describe
 
     for line in _trail(config).newest(last):
         typer.echo(line if as_json else describe(line))

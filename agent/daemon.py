@@ -1,49 +1,57 @@
 """One agent: every part made once, wired, and supervised."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
 
 from agent import VERSION
 from agent.alarms import FaultAlarms
-from agent.local_socket import LocalSocket
+from agent.boot import Boot
+from agent.changeover import Changeover
+from agent.command_path import CommandPath
+from agent.local_door import LocalDoor
+from agent.log import set_level
+from agent.parts import Parts
 from agent.pulse import Pulse
-from agent.settings import Settings
-from agent.supervisor import Supervisor
+from agent.self_report import SelfReport
+from agent.starts import SafeMode
+from agent.supervisor import Start, Supervisor
 from agent.systemd import notify, watchdog_interval_s
-from commands.actions.ping import ping
-from commands.executor import Executor
-from commands.ledger import Ledger
-from commands.trust import Trust
 from contract import Topics
 from contract.ack import parse_watermark
+from contract.config import ConfigReport
 from contract.errors import ContractError
 from contract.state import AgentStarted, Service
 from telemetry.alarms import AlarmBoard
 from telemetry.clock import SystemClock, watch_time_quality
 from telemetry.health import AgentNumbers, HealthMonitor, kiosk_probes
-from telemetry.link import Birth, Link, LinkState, Subscription
+from telemetry.health.settings import HealthSettings
+from telemetry.link import Link, LinkState, Subscription
 from telemetry.mqtt import MqttTransport
 from telemetry.outbox import Outbox
 from telemetry.transport import Incoming, LinkError, RetainHandling
+from telemetry.voice import Birth
 from vision.camera import Camera
+from vision.settings import CameraSettings
 
 log = structlog.get_logger()
 
 
 class Agent:
-    """The whole agent; :meth:`run` lives until it is cancelled."""
+    """The whole agent; :meth:`run` lives until :meth:`stop` or :meth:`restart`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, boot: Boot) -> None:
+        settings = self._settings = boot.settings
+        folder = self._folder = settings.kiosk.state_folder
+        self._boot = boot
         self._clock = SystemClock()
         self._topics = Topics(settings.kiosk.id, settings.link.root)
         self._supervisor = Supervisor(self._clock)
-        self._started = self._clock.stamp().time
-        self._oldest_s = 0.0
-        folder = settings.kiosk.state_folder
+        self._ended = asyncio.Event()
+        self._again = True
+
         self._outbox = Outbox(
             folder,
             topics=self._topics,
@@ -54,34 +62,23 @@ class Agent:
         self._publish = self._outbox.put
         self._board = AlarmBoard(clock=self._clock, publish=self._publish, settings=settings.alarms)
         self._faults = FaultAlarms(self._board, self._clock)
-        self._cameras = [
-            Camera(camera, clock=self._clock, publish=self._publish) for camera in settings.camera
-        ]
-        self._health = HealthMonitor(
+        self._safe_mode = SafeMode(
+            starts=boot.starts,
+            settings=settings.safe_mode,
             clock=self._clock,
-            publish=self._publish,
-            board=self._board,
-            probes=kiosk_probes(folder, settings.health),
-            numbers=self._numbers,
-            time_status=lambda: self._clock.status,
-            settings=settings.health,
-        )
-        self._trust = Trust(settings.commands.operators, on_fault=self._fault)
-        self._ledger = Ledger(
-            folder / "ledger.db", settings=settings.commands, on_fault=self._fault
-        )
-        actions = (ping(VERSION),)
-        self._capabilities = tuple(sorted(action.name for action in actions))
-        self._executor = Executor(
-            kiosk=settings.kiosk.id,
-            settings=settings.commands,
-            trust=self._trust,
-            ledger=self._ledger,
-            actions=actions,
-            clock=self._clock,
-            publish=self._publish,
+            alive=lambda: self._pulse.is_alive,
+            on_change=self._leave_safe_mode,
         )
         self._link = self._make_link()
+        self._parts = Parts(
+            supervisor=self._supervisor,
+            link=self._link,
+            board=self._board,
+            make_health=self._make_health,
+            make_camera=self._make_camera,
+            set_level=set_level,
+            cameras_rest=lambda: self._safe_mode.is_on,
+        )
         self._pulse = Pulse(
             clock=self._clock,
             probes={"outbox": self._outbox_alive, "link": self._link_alive},
@@ -90,10 +87,48 @@ class Agent:
             on_change=self._link.announce,
             watchdog=watchdog_interval_s() is not None,
         )
+        self._commands = CommandPath(
+            boot,
+            clock=self._clock,
+            publish=self._publish,
+            parts=self._parts,
+            alarms=lambda: [alarm.code for alarm in self._board.active()],
+            status=self._status,
+            stage=Changeover(
+                parts=self._parts,
+                supervisor=self._supervisor,
+                alive=lambda: self._pulse.is_alive,
+                clock=self._clock,
+                restart=self.restart,
+            ),
+            restart=self.restart,
+            on_fault=self._fault,
+        )
+        self._report = SelfReport(
+            started=self._clock.stamp().time,
+            outbox=self._outbox,
+            parts=self._parts,
+            board=self._board,
+            commands=self._commands,
+            safe_mode=self._safe_mode,
+            supervisor=self._supervisor,
+            pulse=self._pulse,
+        )
+        self._door = LocalDoor(
+            settings.kiosk.socket_path,
+            desk=self._commands.desk,
+            status=self._status,
+            health=lambda: self._parts.latest_health,
+            on_local_act=self._commands.on_local_act,
+            group=settings.kiosk.socket_group,
+        )
 
     def _make_link(self) -> Link:
         settings = self._settings
-        subscriptions = [Subscription(self._topics.command, self._on_command, RetainHandling.NEVER)]
+        subscriptions = [
+            Subscription(self._topics.command, self._on_command, RetainHandling.NEVER),
+            Subscription(self._topics.config, self._on_config, RetainHandling.SEND),
+        ]
         if settings.outbox.release == "watermark":
             subscriptions.append(Subscription(self._topics.ack, self._on_watermark))
         return Link(
@@ -104,82 +139,96 @@ class Agent:
             outbox_settings=settings.outbox,
             clock=self._clock,
             birth=self._birth,
+            report=self._config_report,
             subscriptions=tuple(subscriptions),
             on_change=self._on_link,
             on_denied=self._faults.denied,
         )
 
-    async def run(self) -> None:
-        """Start, live until cancelled, and leave in order."""
+    def _make_health(self, settings: HealthSettings) -> HealthMonitor:
+        return HealthMonitor(
+            clock=self._clock,
+            publish=self._publish,
+            board=self._board,
+            probes=kiosk_probes(self._folder, settings),
+            numbers=self._numbers,
+            time_status=lambda: self._clock.status,
+            settings=settings,
+        )
+
+    def _make_camera(self, settings: CameraSettings) -> Camera:
+        return Camera(settings, clock=self._clock, publish=self._publish)
+
+    @property
+    def _tasks(self) -> dict[str, Start]:
+        """What runs beside the parts that settings change."""
+        return {
+            "outbox": self._outbox.run,
+            "clock": partial(watch_time_quality, self._clock),
+            "faults": self._faults.run,
+            "local_door": self._door.run,
+            "pulse": self._pulse.run,
+            "safe_mode": self._safe_mode.run,
+            **self._commands.tasks,
+        }
+
+    # -- a life ----------------------------------------------------------------------------
+
+    async def run(self) -> bool:
+        """Live, and leave in order; returns whether it is to be started again."""
         settings = self._settings
         log.info(
             "agent starting",
             version=VERSION,
             kiosk=settings.kiosk.id,
+            config=self._commands.keeper.version,
             cameras=[camera.name for camera in settings.camera],
         )
         await self._outbox.start()
-        await self._trust.refresh()
-        tasks: dict[str, Callable[[], Awaitable[None]]] = {
-            "outbox": self._outbox.run,
-            "clock": lambda: watch_time_quality(self._clock),
-            "link": self._link.run,
-            "faults": self._faults.run,
-            "health": self._health.run,
-            "commands": self._executor.run,
-            "pulse": self._pulse.run,
-            "socket": LocalSocket(settings.kiosk.socket_path, {"status": self.status}).run,
-            **{
-                f"camera.{camera.name}": part.run
-                for camera, part in zip(settings.camera, self._cameras, strict=True)
-            },
-        }
+        await self._commands.start()
+        for name, start in self._tasks.items():
+            self._supervisor.start(name, start)
+        await self._parts.apply(settings)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._supervisor.run(tasks), name="supervisor")
-                group.create_task(self._report_start(), name="start")
+                living = group.create_task(self._supervisor.run(), name="supervisor")
+                await self._report_start()
+                await self._ended.wait()
+                # The service manager would take STOPPING=1 for the end of the service.
+                notify("STATUS=restarting" if self._again else "STOPPING=1")
+                living.cancel()
         finally:
-            notify("STOPPING=1")
-            log.info("agent stopping")
-            for camera in self._cameras:
-                camera.close()
+            log.info("agent stopping", again=self._ended.is_set() and self._again)
+            self._parts.close()
             await self._outbox.close()
-            await self._ledger.close()
+            await self._commands.close()
+        if self._again:
+            await asyncio.to_thread(self._boot.starts.forgive)
+        return self._again
+
+    def stop(self) -> None:
+        """End :meth:`run`, for good."""
+        self._again = False
+        self._ended.set()
+
+    def restart(self) -> None:
+        """End :meth:`run`; whoever called it starts the agent again."""
+        self._ended.set()
 
     async def _report_start(self) -> None:
-        clean = self._outbox.counters.clean
-        await self._publish(AgentStarted(agent_version=VERSION, clean=clean), self._clock.stamp())
+        started = AgentStarted(
+            agent_version=VERSION,
+            clean=self._outbox.counters.clean,
+            safe_mode=self._safe_mode.is_on,
+        )
+        await self._publish(started, self._clock.stamp())
+        self._faults.tell("agent.safe_mode", self._safe_mode.reason)
         notify("READY=1", f"STATUS=kiosk {self._settings.kiosk.id}")
 
-    async def status(self) -> dict[str, Any]:
-        """What ``kiosk-agent status`` shows."""
-        link, health = self._link, self._health.latest
-        return {
-            "version": VERSION,
-            "kiosk": self._settings.kiosk.id,
-            "started": self._started.isoformat(),
-            "alive": self._pulse.is_alive,
-            "link": {
-                "state": link.state,
-                "broker": f"{self._settings.link.host}:{self._settings.link.port}",
-                "session": link.session,
-                "reconnects": link.reconnects,
-                "last_error": str(link.last_error) if link.last_error else None,
-            },
-            "outbox": {
-                "rows": self._outbox.rows,
-                "bytes": self._outbox.size,
-                "oldest_s": round(self._oldest_s, 1),
-                "lost": self._outbox.lost,
-                "last_sequence": self._outbox.last_sequence,
-            },
-            "operators": self._trust.problem or f"{len(self._trust.keys)} keys",
-            "alarms": [alarm.model_dump(mode="json") for alarm in self._board.active()],
-            "cameras": [camera.health().model_dump(mode="json") for camera in self._cameras],
-            "task_restarts": dict(self._supervisor.restarts),
-            "task_errors": dict(self._supervisor.errors),
-            "health": health.model_dump(mode="json") if health else None,
-        }
+    async def _leave_safe_mode(self) -> None:
+        await self._parts.apply(self._commands.keeper.settings)
+        self._faults.tell("agent.safe_mode", None)
+        await self._link.announce()
 
     # -- what the parts ask for ------------------------------------------------------------
 
@@ -191,7 +240,10 @@ class Agent:
         notify(f"STATUS=kiosk {self._settings.kiosk.id}: link {state}")
 
     async def _on_command(self, message: Incoming) -> None:
-        await self._executor.receive(message.payload, retained=message.retained)
+        await self._commands.on_command(message)
+
+    async def _on_config(self, message: Incoming) -> None:
+        await self._commands.on_config(message)
 
     async def _on_watermark(self, message: Incoming) -> None:
         try:
@@ -201,45 +253,25 @@ class Agent:
             return
         await self._outbox.release(watermark.sequence)
 
+    async def _status(self) -> dict[str, Any]:
+        return await self._report.status()
+
     def _birth(self) -> Birth:
-        return Birth(
-            agent_version=VERSION,
-            started=self._started,
-            capabilities=self._capabilities,
-            services=self._services(),
-        )
+        return self._report.birth()
 
     def _services(self) -> tuple[Service, ...]:
-        cameras = [
-            Service(
-                name=f"camera.{health.name}",
-                available=health.state == "online",
-                reason=None if health.state == "online" else f"camera is {health.state}",
-            )
-            for health in (camera.health() for camera in self._cameras)
-        ]
-        problem = self._trust.problem and self._trust.problem[:200]
-        return (Service(name="commands", available=problem is None, reason=problem), *cameras)
+        return self._report.services()
 
     def _numbers(self) -> AgentNumbers:
-        outbox, limits = self._outbox, self._settings.outbox
-        used = max(outbox.rows / limits.max_rows, outbox.size / (limits.max_mib * 2**20))
-        return AgentNumbers(
-            agent_task_restarts=self._supervisor.total_restarts,
-            outbox_rows=outbox.rows,
-            outbox_bytes=outbox.size,
-            outbox_used_percent=round(100 * used, 1),
-            outbox_oldest_s=round(self._oldest_s, 1),
-            outbox_lost=outbox.lost,
-            link_reconnects=self._link.reconnects,
-            cameras=tuple(camera.health() for camera in self._cameras),
-        )
+        return self._report.numbers()
+
+    def _config_report(self) -> ConfigReport:
+        return self._commands.keeper.report()
 
     async def _outbox_alive(self) -> bool:
-        """A round trip through the outbox's thread."""
-        self._oldest_s = await self._outbox.oldest_age_s()
+        await self._report.refresh()
         return self._supervisor.is_running("outbox")
 
     async def _link_alive(self) -> bool:
-        await self._trust.refresh()  # a file put in place ends its alarm without a command
+        await self._commands.trust.refresh()  # a file put in place ends its alarm without a command
         return self._supervisor.is_running("link")

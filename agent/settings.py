@@ -1,12 +1,15 @@
 """The one settings file: TOML, with overrides from the environment. Every default works.
 
-``KIOSK_AGENT_LINK__HOST=broker.example`` overrides ``host`` in ``[link]``.
+``KIOSK_AGENT_LINK__HOST=broker.example`` overrides ``host`` in ``[link]``. What the command
+centre pushed lies between the two: over the file, under the environment.
 """
 
 import os
 import re
 import socket
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +24,7 @@ from pydantic_settings import (
 
 from agent.errors import SettingsError
 from agent.toml_lines import find_lines
+from commands.door_settings import DoorSettings
 from commands.settings import CommandSettings
 from contract.wire import KioskId
 from telemetry.alarm_rules import AlarmSettings
@@ -30,6 +34,8 @@ from vision.settings import CameraSettings
 
 ENV_PREFIX = "KIOSK_AGENT_"
 MAX_FILE_BYTES = 1024 * 1024
+PUSHED = "pushed settings"
+"""What faults in pushed settings begin with, in place of a file and line."""
 
 
 def _host_id() -> str:
@@ -59,6 +65,10 @@ class KioskSettings(Section):
         "state folder.",
     )
 
+    socket_group: str | None = Field(
+        default=None, description="Its members may use the local door; default: the agent's own."
+    )
+
     @property
     def socket_path(self) -> Path:
         """Where the running agent answers questions."""
@@ -74,6 +84,28 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "pretty"] = Field(
         default="auto", description="auto: pretty on a terminal, else JSON."
+    )
+
+
+class ConfigSettings(Section):
+    """Settings that the command centre pushes."""
+
+    confirm_s: float = Field(
+        default=120.0,
+        ge=1,
+        le=3600,
+        description="Pushed settings with which the kiosk is not well and online by then go back.",
+    )
+
+
+class SafeModeSettings(Section):
+    """When the agent starts with cameras at rest, because it started too often."""
+
+    max_starts: int = Field(
+        default=5, ge=1, le=1000, description="More without a healthy spell: safe mode."
+    )
+    healthy_s: float = Field(
+        default=600.0, ge=1, le=86_400, description="Alive for so long is a healthy spell."
     )
 
 
@@ -95,6 +127,9 @@ class Settings(BaseSettings):
     alarms: AlarmSettings = AlarmSettings()
     commands: CommandSettings = CommandSettings()
     log: LogSettings = LogSettings()
+    config: ConfigSettings = ConfigSettings()
+    door: DoorSettings = DoorSettings()
+    safe_mode: SafeModeSettings = SafeModeSettings()
     camera: tuple[CameraSettings, ...] = Field(default=(), max_length=16)
 
     @field_validator("camera")
@@ -121,42 +156,77 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A settings file as it was read; without text, the defaults."""
+
+    name: str = "environment"
+    text: str = ""
+
+    def settings(self, pushed: Mapping[str, Any] | None = None) -> Settings:
+        """Check it, with pushed tables laid over it.
+
+        Raises:
+            SettingsError: with a line for each fault. Where something is pushed, the file is
+                taken to be good, and the faults name the key only.
+        """
+        try:
+            raw = tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError([_syntax_fault(self.name, str(error))]) from None
+        try:
+            return Settings(**lay_over(raw, pushed or {}))
+        except ValidationError as error:
+            name, lines = (PUSHED, {}) if pushed else (self.name, find_lines(self.text))
+            overridden = _overridden()
+            raise SettingsError(
+                [
+                    _fault(name, tuple(item["loc"]), _reason(item), lines, overridden)
+                    for item in error.errors(include_url=False, include_input=False)
+                ]
+            ) from None
+        except ValueError as error:  # an environment variable that is not JSON where it must be
+            raise SettingsError([f"environment: {error}"]) from None
+
+
+def lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both trees in one: tables are merged, any other value of ``above`` replaces."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        tables = isinstance(under, Mapping) and isinstance(value, Mapping)
+        merged[key] = lay_over(under or {}, value) if tables else value
+    return merged
+
+
+def read(path: Path | None) -> SettingsFile:
+    """Read a settings file; without a path, there is only the environment.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    if path is None:
+        return SettingsFile()
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise SettingsError([f"{path}: larger than {MAX_FILE_BYTES} bytes"])
+        return SettingsFile(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path}: cannot be read: {error}"]) from None
+
+
 def load(path: Path | None) -> Settings:
-    """Read and check the settings; without a path, the defaults and the environment.
+    """Read and check a settings file.
 
     Raises:
         SettingsError: with a line for each fault: file, line number and reason.
     """
-    text = ""
-    if path is not None:
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise SettingsError([f"{path}: larger than {MAX_FILE_BYTES} bytes"])
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError([f"{path}: cannot be read: {error}"]) from None
-    return parse(text, str(path or "environment"))
+    return read(path).settings()
 
 
 def parse(text: str, name: str) -> Settings:
     """Check the text of a settings file called ``name``. Raises :class:`SettingsError`."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError([_syntax_fault(name, str(error))]) from None
-    try:
-        return Settings(**raw)
-    except ValidationError as error:
-        lines = find_lines(text)
-        overridden = _overridden()
-        raise SettingsError(
-            [
-                _fault(name, tuple(item["loc"]), _reason(item), lines, overridden)
-                for item in error.errors(include_url=False, include_input=False)
-            ]
-        ) from None
-    except ValueError as error:  # an environment variable that is not JSON where it must be
-        raise SettingsError([f"environment: {error}"]) from None
+    return SettingsFile(name, text).settings()
 
 
 def _reason(item: ErrorDetails) -> str:

@@ -27,6 +27,15 @@ def render(status: dict[str, Any], console: Console | None = None) -> None:
         f"{outbox['lost']} lost, last number {outbox['last_sequence']}",
     )
     table.add_row("operators", status["operators"])
+    config = status["config"]
+    pushed = f"version {config['version']}" if config["version"] else "nothing was pushed"
+    table.add_row("settings", pushed + (", on trial" if config["state"] == "trying" else ""))
+    if config["last_error"]:
+        failed = config["failed_version"]
+        what = f"version {failed}: " if failed else ""
+        table.add_row("", what + config["last_error"])
+    if status["safe_mode"]:
+        table.add_row("SAFE MODE", Text(status["safe_mode"], style="red"))
     for camera in status["cameras"]:
         text = _good(camera["state"] == "online", camera["state"], camera["state"])
         text.append(f"  {camera['frames_per_s']:.1f} frames/s, {camera['restarts']} restarts")

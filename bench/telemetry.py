@@ -24,11 +24,12 @@ from bench import Figures
 from contract import Event, Topics
 from contract.wire import Text
 from telemetry.clock import SystemClock
-from telemetry.link import Birth, Link
+from telemetry.link import Link
 from telemetry.mqtt import MqttTransport
 from telemetry.outbox import Outbox
 from telemetry.row import Row
 from telemetry.settings import LinkSettings, OutboxSettings
+from telemetry.voice import Birth
 
 MESSAGES = 20_000
 BACKLOG = 100_000

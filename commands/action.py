@@ -54,6 +54,8 @@ class Action(Generic[A]):
     resume: Callable[[A, Invocation], Awaitable[Result]] | None = None
     """Ends what an earlier life of the agent began, also after a reboot; like ``run``. Without
     it the command has failed, with the code ``interrupted``."""
+    instant: bool = False
+    """Has no effect on the world and takes no time: done first, then recorded as one step."""
     idempotent: bool = False
     """May simply be run again after it was interrupted (in the same boot, while still valid)."""
     group: str | None = None

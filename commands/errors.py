@@ -3,6 +3,7 @@
 CommandError         anything that the command path cannot do
 ├── LedgerError      the ledger cannot be read or written now: nothing was recorded, try again
 ├── RefusedError     a command that may not be done, with the receipt's code
+│   └── ReplayError  it is not known, but old enough to have been done and forgotten
 ├── ActionError      an action could not do its work, in a sentence for the operator
 └── DeskError        the business application asked for what cannot be now, and why
 """
@@ -33,6 +34,13 @@ class RefusedError(CommandError):
         self.text = text
         self.challenge = challenge
         """With code ``clock``: what to sign instead."""
+
+
+class ReplayError(RefusedError):
+    """A command that is not known, but may have been done and forgotten."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(code="expired", text=text)
 
 
 class ActionError(CommandError):

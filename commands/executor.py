@@ -16,7 +16,7 @@ import structlog
 from commands.action import Action, Invocation, Serving
 from commands.audit import Audit
 from commands.challenge import Challenges
-from commands.errors import LedgerError, RefusedError
+from commands.errors import LedgerError, RefusedError, ReplayError
 from commands.ledger import Ledger
 from commands.ledger_store import Limits, Record, Step
 from commands.rate import TokenBucket
@@ -30,7 +30,7 @@ from contract.actions import Cancel
 from contract.audit import Facts
 from contract.command import SignedCommand, claimed_id
 from contract.message import Publish
-from contract.receipt import Receipt
+from contract.receipt import TERMINAL, Receipt
 
 _HOUR_S = 3600
 _UNRECORDED_AT_ONCE = 8
@@ -141,10 +141,9 @@ class Executor:
         same, and others refused with the code ``storage``.
         """
         async with self._receiving:
-            await self._trust.refresh()
             now = self._clock.stamp()
             try:
-                signed = authenticate(payload, self._trust, kiosk=self._kiosk, now=now)
+                signed = await self._authenticate(payload, now)
                 digest = hashlib.sha256(payload).hexdigest()
                 record = Record(signed.command, signed.signers, now, digest)
                 try:
@@ -154,38 +153,60 @@ class Executor:
             except RefusedError as refusal:
                 await self._turn_away(claimed_id(payload), refusal)
 
+    async def _authenticate(self, payload: bytes, now: Stamp) -> SignedCommand:
+        """Check the signatures while the keys are looked at; where they are others, once more."""
+        refreshing = asyncio.ensure_future(self._trust.refresh())
+        await asyncio.sleep(0)
+        keys, refusal, signed = self._trust.keys, None, None
+        try:
+            signed = authenticate(payload, self._trust, kiosk=self._kiosk, now=now)
+        except RefusedError as error:
+            refusal = error
+        await refreshing
+        if self._trust.keys is not keys:
+            return authenticate(payload, self._trust, kiosk=self._kiosk, now=now)
+        if signed is None:
+            raise refusal or RuntimeError
+        return signed
+
     async def _take_in(self, record: Record, signed: SignedCommand, *, retained: bool) -> None:
-        known = await self._ledger.recall(record.command)
-        if known is not None:
-            await self._repeat(known)
-            return
-        if retained:
+        if retained and await self._ledger.recall(record.command) is None:
             text = "a retained command is never done: publish it without the retain flag"
             raise RefusedError(code="retained", text=text)
-        now = record.received
+        now, order, begun = record.received, None, None
         try:
             order = self._rules.authorise(signed, self._trust.keys, now=now)
             self._check_rate(order)
-            begins = self._runner.can_begin_now(order)
             receipts = [receipt_for(record, "accepted")]
-            if begins:
+            if self._runner.can_begin_now(order):
+                begun = now
                 receipts.append(receipt_for(record, "running"))
-            steps = await self._ledger.admit(record, receipts, now, self._limits(order))
+                if order.action.instant:
+                    receipts.append(await self._runner.perform(record, order))
+            taken = await self._ledger.take_in(record, receipts, now, limits=self._limits(order))
+        except ReplayError:
+            raise
         except RefusedError as refusal:
-            step = await self._ledger.add(record, refused(record, refusal), now)
-            await self._runner.hand_on([step])
-        else:
-            self._challenges.spend(record.command)
-            await self._accepted(record, order, steps, begun=now if begins else None)
+            order = None
+            taken = await self._ledger.take_in(record, [refused(record, refusal)], now)
+        if taken.known is not None:
+            await self._repeat(taken.known)
+            return
+        # The first receipts are handed on while the work begins; its own come after them.
+        handing = asyncio.ensure_future(self._runner.hand_on(taken.steps))
+        await asyncio.sleep(0)
+        if order is not None:
+            self._spend(record, order)
+            if taken.steps[-1].receipt.status not in TERMINAL:
+                self._runner.start(record, order, begun=begun)
         self._audit.changed()
+        await handing
 
-    async def _accepted(
-        self, record: Record, order: Order, steps: list[Step], *, begun: Stamp | None
-    ) -> None:
-        """Hand on the first receipts; meanwhile the work begins, whose receipts come after."""
-        handing = [asyncio.ensure_future(self._runner.hand_on([step])) for step in steps]
-        self._runner.start(record, order, begun=begun)
-        await asyncio.gather(*handing)
+    def _spend(self, record: Record, order: Order) -> None:
+        """Use up what the command was accepted on."""
+        self._challenges.spend(record.command)
+        if bucket := self._rates.get(order.action.name):
+            bucket.take()
 
     def _limits(self, order: Order) -> Limits:
         per_hour = self._settings.disruptive_per_hour if order.policy.disruptive else None
@@ -193,7 +214,7 @@ class Executor:
 
     def _check_rate(self, order: Order) -> None:
         bucket = self._rates.get(order.action.name)
-        if bucket is not None and not bucket.take():
+        if bucket is not None and not bucket.has_room():
             text = f"at most {order.policy.per_hour} {order.action.name} an hour; send it later"
             raise RefusedError(code="rate_limited", text=text)
 
@@ -247,7 +268,5 @@ class Executor:
         task.add_done_callback(self._unrecorded_tasks.discard)
 
     async def _do_unrecorded(self, record: Record, order: Order) -> None:
-        begun = self._clock.stamp()
-        invocation = Invocation(record.command, record.signers, record.received, begun)
-        receipt = await self._runner.perform(record, order, invocation)
+        receipt = await self._runner.perform(record, order)
         await self._publish(receipt, self._clock.stamp())

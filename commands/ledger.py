@@ -12,7 +12,7 @@ import structlog
 
 from commands.errors import CommandError, LedgerError
 from commands.faults import OnFault, ignore_faults
-from commands.ledger_store import LedgerStore, Limits, OpenCommand, Record, Step
+from commands.ledger_store import LedgerStore, Limits, OpenCommand, Record, Step, Taken
 from commands.settings import CommandSettings
 from contract import Clock, ContractError, Stamp
 from contract.audit import ChainHead, Facts
@@ -20,6 +20,9 @@ from contract.command import Command
 from contract.receipt import Receipt
 
 _log = structlog.get_logger()
+
+_MARK_S = 0.05
+"""How long it may wait for company that a receipt was handed on."""
 
 T = TypeVar("T")
 
@@ -60,11 +63,13 @@ class Ledger:
         self._store: LedgerStore | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._calls: list[_Call] = []
+        self._published: list[int] = []
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def close(self) -> None:
         """Finish what is under way and close the file."""
+        self._mark()
         while not self._idle.is_set():
             await self._idle.wait()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
@@ -74,32 +79,37 @@ class Ledger:
         """Return the newest receipt of a command, or ``None`` where it is a new one.
 
         Raises:
-            RefusedError: it is not known, but old enough to have been forgotten.
+            ReplayError: it is not known, but old enough to have been forgotten.
         """
-        leeway_s = self._settings.clock_leeway_s
-        return await self._call(lambda store: store.recall(command, leeway_s=leeway_s))
+        return await self._call(lambda store: store.recall(command))
 
-    async def admit(
-        self, record: Record, receipts: Sequence[Receipt], stamp: Stamp, limits: Limits
-    ) -> list[Step]:
-        """Record a new command together with its first receipts.
+    async def take_in(
+        self,
+        record: Record,
+        receipts: Sequence[Receipt],
+        stamp: Stamp,
+        *,
+        limits: Limits | None = None,
+    ) -> Taken:
+        """Record a command that is not known yet with its first receipts.
+
+        Without limits, the receipts are a refusal.
 
         Raises:
-            RefusedError: too many wait, or too many were disruptive lately; nothing is recorded.
+            ReplayError: it is old enough to have been forgotten; nothing is recorded.
+            RefusedError: too many wait, or too many were disruptive lately; likewise.
         """
-        return await self._call(lambda store: store.admit(record, receipts, stamp, limits))
-
-    async def add(self, record: Record, receipt: Receipt, stamp: Stamp) -> Step:
-        """Record a command that was refused."""
-        return await self._call(lambda store: store.add(record, [receipt], stamp)[0])
+        return await self._call(lambda store: store.take_in(record, receipts, stamp, limits=limits))
 
     async def append(self, record: Record, receipt: Receipt, stamp: Stamp) -> Step:
         """Record the next receipt of a command; a second terminal one is an error."""
         return await self._call(lambda store: store.append(record, receipt, stamp))
 
-    def mark_published(self, step: Step) -> None:
-        """Remember soon that a receipt was handed on; until then a restart hands it on again."""
-        self._submit(lambda store: store.mark_published(step.number)).add_done_callback(_forget)
+    def mark_published(self, steps: Sequence[Step]) -> None:
+        """Remember soon that receipts were handed on; a restart before that hands them on again."""
+        if not self._published:
+            asyncio.get_running_loop().call_later(_MARK_S, self._mark)
+        self._published += [step.number for step in steps]
 
     async def last_step(self, command_id: str) -> Step | None:
         """Return the newest receipt of a command, or ``None`` where it is not known."""
@@ -135,6 +145,11 @@ class Ledger:
         answer: T = await self._submit(work)
         return answer
 
+    def _mark(self) -> None:
+        """Write down what was handed on, if no other call has taken it along."""
+        if self._published:
+            self._submit(lambda _: None).add_done_callback(_forget)
+
     def _submit(self, work: Callable[[LedgerStore], Any]) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._calls.append(_Call(work, answer))
@@ -147,8 +162,9 @@ class Ledger:
             return
         self._idle.clear()
         batch, self._calls = self._calls, []
+        published, self._published = self._published, []
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(self._thread, self._do, batch, loop).add_done_callback(
+        loop.run_in_executor(self._thread, self._do, batch, published, loop).add_done_callback(
             lambda done: self._answer(batch, done.exception())
         )
 
@@ -166,7 +182,9 @@ class Ledger:
 
     # -- in the thread ---------------------------------------------------------------------
 
-    def _do(self, batch: list[_Call], loop: asyncio.AbstractEventLoop) -> None:
+    def _do(
+        self, batch: list[_Call], published: list[int], loop: asyncio.AbstractEventLoop
+    ) -> None:
         """Do what was asked in one transaction; each call happens whole or not at all."""
         failed: Exception | None = None
         try:
@@ -174,6 +192,7 @@ class Ledger:
                 self._store = self._open_or_replace(loop)
             with self._store.transaction():
                 self._store.note_time(self._clock.stamp())
+                self._store.mark_published(published)
                 for call in batch:
                     self._do_one(self._store, call)
         except sqlite3.Error as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from commands.audit_store import AuditTable
-from commands.errors import RefusedError
+from commands.errors import RefusedError, ReplayError
 from commands.settings import CommandSettings
 from contract import Stamp
 from contract.audit import Facts
@@ -94,6 +94,14 @@ class OpenCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a command that came in: known before, or recorded with these steps."""
+
+    known: Step | None
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a command must keep to in order to be recorded as accepted."""
 
@@ -155,28 +163,43 @@ class LedgerStore:
             self._db.execute("UPDATE memory SET since = ?", (since,))
             self._since = since
 
-    def admit(
-        self, record: Record, receipts: Sequence[Receipt], stamp: Stamp, limits: Limits
-    ) -> list[Step]:
-        """Record a command with its first receipts, unless it goes beyond the limits.
+    def take_in(
+        self,
+        record: Record,
+        receipts: Sequence[Receipt],
+        stamp: Stamp,
+        *,
+        limits: Limits | None = None,
+    ) -> Taken:
+        """Record a command that is not known yet with its first receipts.
+
+        Without limits, the receipts are a refusal.
 
         Raises:
-            RefusedError: it does; nothing is recorded.
+            ReplayError: it is old enough to have been forgotten; nothing is recorded.
+            RefusedError: it goes beyond the limits; nothing is recorded.
         """
+        known = self.recall(record.command)
+        if known is not None:
+            return Taken(known, ())
+        if limits is not None:
+            self._check_limits(limits, stamp)
+        disruptive = limits is not None and limits.disruptive_per_hour is not None
+        return Taken(None, self._add(record, receipts, stamp, disruptive=disruptive))
+
+    def _check_limits(self, limits: Limits, stamp: Stamp) -> None:
         waiting = self._db.execute(
             "SELECT count(*) FROM command WHERE state = 'accepted'"
         ).fetchone()[0]
         if waiting >= limits.waiting:
             text = f"{waiting} commands are waiting already; send it later"
             raise RefusedError(code="rate_limited", text=text)
-        disruptive = limits.disruptive_per_hour is not None
         if limits.disruptive_per_hour is not None:
             self._check_loop(limits.disruptive_per_hour, stamp)
-        return self.add(record, receipts, stamp, disruptive=disruptive)
 
-    def add(
-        self, record: Record, receipts: Sequence[Receipt], stamp: Stamp, *, disruptive: bool = False
-    ) -> list[Step]:
+    def _add(
+        self, record: Record, receipts: Sequence[Receipt], stamp: Stamp, *, disruptive: bool
+    ) -> tuple[Step, ...]:
         """Record a command with its first receipts, and forget old ones."""
         self._forget(stamp)
         self._db.execute(
@@ -193,7 +216,7 @@ class LedgerStore:
                 receipts[0].status,
             ),
         )
-        return [self.append(record, receipt, stamp) for receipt in receipts]
+        return tuple(self.append(record, receipt, stamp) for receipt in receipts)
 
     def append(self, record: Record, receipt: Receipt, stamp: Stamp) -> Step:
         """Record the next receipt of a command that has not ended."""
@@ -217,17 +240,19 @@ class LedgerStore:
             self.audit.append(f"command.{receipt.status}", _account(record, receipt), stamp)
         return Step(number or 0, receipt, stamp)
 
-    def mark_published(self, number: int) -> None:
-        """Remember that a receipt was handed on."""
-        self._db.execute("UPDATE receipt SET published = 1 WHERE number = ?", (number,))
+    def mark_published(self, numbers: Sequence[int]) -> None:
+        """Remember that receipts were handed on."""
+        self._db.executemany(
+            "UPDATE receipt SET published = 1 WHERE number = ?", [(one,) for one in numbers]
+        )
 
     # -- reading ---------------------------------------------------------------------------
 
-    def recall(self, command: Command, *, leeway_s: int) -> Step | None:
+    def recall(self, command: Command) -> Step | None:
         """Return the newest receipt of a command, or ``None`` where it is a new one.
 
         Raises:
-            RefusedError: it is not known, but old enough to have been forgotten.
+            ReplayError: it is not known, but old enough to have been forgotten.
         """
         known = self.last_step(command.id)
         if known is not None:
@@ -235,13 +260,13 @@ class LedgerStore:
         floor = self._db.execute("SELECT floor FROM memory").fetchone()[0]
         if command.exp <= floor:
             text = "it is older than what this kiosk remembers: it may be a replay"
-            raise RefusedError(code="expired", text=text)
-        if command.challenge is None and command.nbf + leeway_s < self._since:
+            raise ReplayError(text)
+        if command.challenge is None and command.nbf + self._settings.clock_leeway_s < self._since:
             text = (
                 "it was signed before this kiosk's record of commands began, so it may have been "
                 "done before; sign a new one"
             )
-            raise RefusedError(code="expired", text=text)
+            raise ReplayError(text)
         return None
 
     def last_step(self, command_id: str) -> Step | None:

@@ -13,13 +13,17 @@ class TokenBucket:
         self._tokens = self._capacity
         self._filled = clock.monotonic()
 
-    def take(self) -> bool:
+    def has_room(self) -> bool:
         """Whether it may happen once more now."""
         now = self._clock.monotonic()
         earned = (now - self._filled) * self._capacity / self._per_s
         self._tokens = min(self._capacity, self._tokens + earned)
         self._filled = now
-        if self._tokens < 1:
+        return self._tokens >= 1
+
+    def take(self) -> bool:
+        """Let it happen once more; returns whether it may."""
+        if not self.has_room():
             return False
         self._tokens -= 1
         return True

@@ -6,7 +6,7 @@ earlier life of the agent left running is ended by the action's ``resume``.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,14 +125,15 @@ class Runner:
         if self._tasks is not None:
             self._begin_job(_Job(record, order, begun))
 
-    async def hand_on(self, steps: list[Step]) -> None:
-        """Publish receipts in their order and remember that."""
-        for step in steps:
-            await self._publish(step.receipt, step.stamp)
-            self._ledger.mark_published(step)
+    async def hand_on(self, steps: Sequence[Step]) -> None:
+        """Publish receipts, together and in their order, and remember that."""
+        await asyncio.gather(*(self._publish(step.receipt, step.stamp) for step in steps))
+        self._ledger.mark_published(steps)
 
-    async def perform(self, record: Record, order: Order, invocation: Invocation) -> Receipt:
-        """Run an action within its time; returns the terminal receipt, whatever happens."""
+    async def perform(self, record: Record, order: Order) -> Receipt:
+        """Run an action that needs no record; returns the terminal receipt, whatever happens."""
+        begun = self._clock.stamp()
+        invocation = Invocation(record.command, record.signers, record.received, begun)
         return await self._outcome(record, order, order.action.run, invocation)
 
     async def cancel(self, arguments: Cancel, invocation: Invocation) -> Result:

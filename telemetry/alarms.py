@@ -64,6 +64,16 @@ class AlarmBoard:
         self._full = False
         self._storing_fails = False
 
+    async def adopt(self, settings: AlarmSettings) -> None:
+        """Judge by other rules from now on. An alarm that has no rule any more is cleared."""
+        before = self._rules
+        self._rules = {rule.code: rule for rule in settings.effective()}
+        self._max_active = settings.max_active
+        for code, subject in list(self._conditions):
+            if code in before and code not in self._rules:
+                self._set((code, subject), holds=False)
+        await self.tick()
+
     def active(self) -> tuple[ActiveAlarm, ...]:
         """Return the alarms in force: the worst first, of equals the oldest."""
         conditions = sorted(self._conditions.values(), key=lambda one: one.raised_at)

@@ -4,19 +4,18 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 import structlog
 
-from contract import Clock, Topics, seal
-from contract.message import CONTENT_TYPE
-from contract.state import Service, State
+from contract import Clock, Topics
+from contract.config import ConfigReport
 from telemetry.backoff import Backoff
 from telemetry.outbox import Outbox
-from telemetry.sender import SILENCE_S, OnDenied, Sender
+from telemetry.sender import OnDenied, Sender
 from telemetry.settings import LinkSettings, OutboxSettings
 from telemetry.transport import (
     Connection,
@@ -25,13 +24,13 @@ from telemetry.transport import (
     Incoming,
     LineLostError,
     LinkError,
-    NotAuthorisedError,
     RetainHandling,
     SessionTakenError,
     TlsOptions,
     Transport,
     Will,
 )
+from telemetry.voice import Birth, Voice
 
 TWIN_HANG_UPS = 3
 TWIN_WINDOW_S = 600.0
@@ -63,17 +62,6 @@ class Subscription:
     retain_handling: RetainHandling = RetainHandling.SEND
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
-    """What the kiosk says of itself on every connect."""
-
-    agent_version: str
-    started: datetime
-    capabilities: tuple[str, ...]
-    services: tuple[Service, ...]
-    config_version: int | None = None
-
-
 class Link:
     """Connects, subscribes, says who it is, sends the outbox, and does so again for ever.
 
@@ -85,6 +73,7 @@ class Link:
         outbox_settings: window and rate.
         clock: the time of pauses and stamps.
         birth: tells what to say on ``up/state``.
+        report: tells what to say on ``up/config``; without it nothing is said there.
         subscriptions: what to listen to.
         on_change: called on the loop when the state changed; ``error`` says why it ended.
         on_denied: told of messages that the broker would not take.
@@ -101,6 +90,7 @@ class Link:
         outbox_settings: OutboxSettings,
         clock: Clock,
         birth: Callable[[], Birth],
+        report: Callable[[], ConfigReport] | None = None,
         subscriptions: tuple[Subscription, ...] = (),
         on_change: Callable[[LinkState, LinkError | None], None] = lambda *_: None,
         on_denied: OnDenied = lambda *_: None,
@@ -109,21 +99,35 @@ class Link:
         self._transport = transport
         self._outbox = outbox
         self._topics = topics
-        self._settings = settings
-        self._outbox_settings = outbox_settings
         self._clock = clock
-        self._birth = birth
         self._handlers: Mapping[str, Subscription] = {s.topic: s for s in subscriptions}
         self._on_change = on_change
         self._on_denied = on_denied
-        self._backoff = Backoff(settings.reconnect_min_s, settings.reconnect_max_s, jitter)
+        self._jitter = jitter
+        self._voice = Voice(
+            topics=topics,
+            clock=clock,
+            birth=birth,
+            report=report,
+            last_sequence=lambda: outbox.last_sequence,
+        )
         self._connection: Connection | None = None
         self._hang_ups: deque[float] = deque(maxlen=TWIN_HANG_UPS)
+        self._changed = asyncio.Event()
         self.state = LinkState.WAITING
         self.session = 0
         self.connects = 0
         """Connections made since the start."""
         self.last_error: LinkError | None = None
+        self.use(settings, outbox_settings)
+
+    def use(self, settings: LinkSettings, outbox_settings: OutboxSettings) -> None:
+        """Take other settings. Not while :meth:`run` runs: it uses them when it begins."""
+        self._settings = settings
+        self._outbox_settings = outbox_settings
+        self._backoff = Backoff(settings.reconnect_min_s, settings.reconnect_max_s, self._jitter)
+        self._hang_ups.clear()
+        self.last_error = None
 
     @property
     def reconnects(self) -> int:
@@ -163,13 +167,67 @@ class Link:
         )
         return SessionTakenError(msg)
 
+    # -- what others let it say ------------------------------------------------------------
+
     async def announce(self) -> None:
         """Say the birth message again: a service or capability changed."""
-        if self._connection is not None and self.state is LinkState.ONLINE:
+        if (connection := self._standing) is not None:
+            with suppress(LinkError):
+                await self._voice.say_state(connection, "online", self.session)
+
+    async def report(self) -> None:
+        """Say on ``up/config`` what is in force; while the line is down the next connect does."""
+        if (connection := self._standing) is not None:
+            with suppress(LinkError):
+                await self._say_config(connection)
+
+    async def prove(self) -> None:
+        """Say the birth again and return when the broker has it; waits for a line where needed.
+
+        Raises:
+            LinkError: the broker does not take it.
+        """
+        await self._until_answered(
+            lambda connection: self._voice.say_state(connection, "online", self.session)
+        )
+
+    async def send_media(self, command_id: str, payload: bytes, content_type: str) -> None:
+        """Hand a picture or archive to the broker, which has it when this returns.
+
+        Waits for a line, and tries again on the next one where that broke: bound it from outside.
+
+        Raises:
+            LinkError: the broker does not take it, or it is too large.
+        """
+        await self._until_answered(
+            lambda connection: self._voice.send_media(connection, command_id, payload, content_type)
+        )
+
+    async def _until_answered(
+        self, say: Callable[[Connection], Awaitable[LinkError | None]]
+    ) -> None:
+        connection = None
+        while True:
+            connection = await self._next_line(connection)
             try:
-                await self._say(self._connection, "online")
+                refusal = await say(connection)
             except LinkError:
-                return
+                continue
+            if refusal is not None:
+                raise refusal
+            return
+
+    async def _next_line(self, but: Connection | None) -> Connection:
+        """Wait for a line other than that one."""
+        while (connection := self._standing) is None or connection is but:
+            self._changed.clear()
+            await self._changed.wait()
+        return connection
+
+    @property
+    def _standing(self) -> Connection | None:
+        """The line, once the birth was said on it."""
+        return self._connection if self.state is LinkState.ONLINE else None
 
     # -- one connection --------------------------------------------------------------------
 
@@ -229,7 +287,10 @@ class Link:
             except TimeoutError:
                 msg = f"the broker did not answer the subscription to {subscription.topic}"
                 raise LineLostError(msg) from None
-        await self._say(connection, "online")
+        refusal = await self._voice.say_state(connection, "online", self.session)
+        if refusal is not None:
+            raise refusal
+        await self._say_config(connection)
         self.connects += 1
         self._change(LinkState.ONLINE, None)
         log.info(
@@ -260,63 +321,14 @@ class Link:
                 return
 
     async def _leave(self, connection: Connection) -> None:
-        try:
-            await asyncio.wait_for(self._say(connection, "stopping"), _GOODBYE_S)
-        except (LinkError, TimeoutError):
-            return
+        with suppress(LinkError, TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await self._voice.say_state(connection, "stopping", self.session)
 
-    async def _say(self, connection: Connection, state: str) -> None:
-        """Publish our state and wait until the broker has it."""
-        answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-        def answer(reason: int) -> None:
-            if not answered.done():
-                answered.set_result(reason)
-
-        connection.publish(
-            self._topics.state,
-            self._state_payload(state),
-            on_ack=answer,
-            retain=True,
-            content_type=CONTENT_TYPE,
-        )
-        closed = asyncio.ensure_future(connection.wait_closed())
-        patience = asyncio.ensure_future(self._clock.sleep(SILENCE_S))
-        try:
-            await asyncio.wait((answered, closed, patience), return_when=asyncio.FIRST_COMPLETED)
-            if closed.done():
-                raise closed.result()
-            if not answered.done():
-                msg = f"the broker did not acknowledge {self._topics.state} in {SILENCE_S:.0f} s"
-                raise LineLostError(msg)
-        finally:
-            closed.cancel()
-            patience.cancel()
-        if answered.result() >= 0x80:
-            msg = (
-                f"the broker does not let this kiosk write {self._topics.state} "
-                f"(reason 0x{answered.result():02x}); check its rights"
-            )
-            raise NotAuthorisedError(msg)
-
-    def _state_payload(self, state: str) -> bytes:
-        birth = self._birth()
-        said = {
-            "state": state,
-            "session": self.session,
-            "last_sequence": self._outbox.last_sequence,
-            "agent_version": birth.agent_version,
-        }
-        if state == "online":
-            said |= {
-                "started": birth.started,
-                "config_version": birth.config_version,
-                "capabilities": birth.capabilities,
-                "services": birth.services,
-            }
-        data = State.model_validate(said)
-        stamp = self._clock.stamp()
-        return seal(data, kiosk=self._topics.kiosk, stamp=stamp, sequence=None).payload
+    async def _say_config(self, connection: Connection) -> None:
+        refusal = await self._voice.say_config(connection)
+        if refusal is not None:  # a right is missing: no reason to be without a line
+            log.error("configuration not reported", reason=str(refusal))
 
     async def _options(self) -> ConnectOptions:
         settings = self._settings
@@ -337,7 +349,7 @@ class Link:
             session_expiry_s=settings.session_expiry_s,
             will=Will(
                 topic=self._topics.state,
-                payload=self._state_payload("offline"),
+                payload=self._voice.state("offline", self.session),
                 delay_s=settings.will_delay_s,
             ),
             tls=TlsOptions(tls.ca, tls.certificate, tls.key) if tls else None,
@@ -349,6 +361,7 @@ class Link:
         self.state = state
         if error is not None:
             self.last_error = error
+        self._changed.set()
         self._on_change(state, error)
 
 

@@ -16,4 +16,4 @@ def ping(agent_version: str) -> Action[Ping]:
         }
         return result if arguments.echo is None else result | {"echo": arguments.echo}
 
-    return Action(Ping, run=run, idempotent=True)
+    return Action(Ping, run=run, instant=True, idempotent=True)

@@ -1,12 +1,16 @@
 """The settings file: every default works, every fault has its line and reason."""
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from agent.errors import SettingsError
-from agent.settings import Settings, load, parse
+from agent.pushed import settings_with
+from agent.settings import Settings, SettingsFile, load, parse
 from agent.settings_page import render
 
 GOOD = """
@@ -143,3 +147,110 @@ def test_reference_page_is_not_stale():
     """The committed page of settings is what the models say (``make docs`` writes it)."""
     path = Path(__file__).parents[2] / "docs/settings.md"
     assert path.read_text(encoding="utf-8") == render()
+
+
+BASE = SettingsFile("agent.toml", GOOD)
+
+
+def refused(pushed: dict[str, Any]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        settings_with(BASE, pushed)
+    return caught.value.faults
+
+
+def test_pushed_tables_lie_over_the_file(monkeypatch: pytest.MonkeyPatch):
+    """Environment before pushed before file before defaults; tables are merged, key by key."""
+    monkeypatch.setenv("KIOSK_AGENT_HEALTH__SAMPLE_S", "7")
+    settings = settings_with(
+        BASE,
+        {
+            "link": {"port": 8884},
+            "health": {"sample_s": 8, "interval_s": 90},
+            "alarms": {"rules": {"temperature.high": {"raise_at": 90}}},
+        },
+    )
+    assert (settings.link.host, settings.link.port) == ("broker.example", 8884)
+    assert settings.link.keepalive_s == 30
+    assert (settings.health.sample_s, settings.health.interval_s) == (7, 90)
+    rule = settings.alarms.rules["temperature.high"]
+    assert (rule.raise_at, rule.clear_at) == (90, 70)
+    assert [camera.name for camera in settings.camera] == ["street", "counter"]
+
+
+def test_pushed_array_replaces_the_files():
+    """Cameras are pushed all together: what the file says of them does not shine through."""
+    settings = settings_with(BASE, {"camera": [{"name": "street", "source": "/dev/video4"}]})
+    assert [camera.name for camera in settings.camera] == ["street"]
+    assert settings.camera[0].tamper.black_luma == 20
+
+
+@pytest.mark.parametrize(
+    ("pushed", "fault"),
+    [
+        ({"link": {"port": 0}}, "pushed settings: link.port: "),
+        ({"link": {"hsot": "x"}}, "pushed settings: link.hsot: unknown key"),
+        ({"linc": {}}, "pushed settings: linc: unknown key"),
+        ({"link": 3}, "pushed settings: link: "),
+        ({"camera": [{"name": "a"}]}, "pushed settings: camera.0.source: missing"),
+        ({"alarms": {"rules": {"no.such": {}}}}, "pushed settings: alarms: "),
+    ],
+)
+def test_pushed_fault_names_the_key(pushed: dict[str, Any], fault: str):
+    """A wrong pushed setting is reported by its key: there is no line to point to."""
+    assert refused(pushed)[0].startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("pushed", "key"),
+    [
+        ({"kiosk": {"id": "other"}}, "kiosk"),
+        ({"commands": {"operators": "/srv/mine.json"}}, "commands"),
+        ({"link": {"root": "else/where"}}, "link.root"),
+        ({"link": {"tls": None}}, "link.tls"),
+        ({"link": {"password_file": "/etc/shadow"}}, "link.password_file"),
+    ],
+)
+def test_only_a_person_on_site(pushed: dict[str, Any], key: str):
+    """Identity, trust root and files are not for whoever can push, not even to be removed."""
+    assert refused(pushed) == [f"pushed settings: {key}: only a person on site may change this"]
+
+
+def test_no_path_can_be_pushed():
+    """Whatever settings there are: one that is a path is refused, as deep as it may lie."""
+
+    def paths(model: type[BaseModel], at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for name, field in model.model_fields.items():
+            parts = [field.annotation, *get_args(field.annotation)]
+            if Path in parts:
+                yield (*at, name)
+            for part in parts:
+                if isinstance(part, type) and issubclass(part, BaseModel):
+                    yield from paths(part, (*at, name))
+
+    found = list(paths(Settings, ()))
+    assert ("link", "tls", "ca") in found
+    for path in found:
+        tree: Any = "/etc/passwd"
+        for step in reversed(path):
+            tree = {step: tree}
+        assert "only a person on site" in refused(tree)[0], path
+
+
+@pytest.mark.parametrize("source", ["/etc/passwd", "clip.mp4", "/dev/sda"])
+def test_pushed_camera_reads_no_file(source: str):
+    """A pushed camera is a device or a network stream; a file would be read for the pusher."""
+    (fault,) = refused({"camera": [{"name": "street", "source": source}]})
+    assert fault.startswith("pushed settings: camera.0.source: ")
+
+
+def test_file_camera_of_the_settings_file_may_be_pushed():
+    """A file that a person on site named as a camera may be kept by what is pushed."""
+    own = SettingsFile("agent.toml", "[[camera]]\nname = 'a'\nsource = '/srv/clip.mp4'\n")
+    pushed = {"camera": [{"name": "a", "source": "/srv/clip.mp4", "frames_per_s": 2}]}
+    assert settings_with(own, pushed).camera[0].frames_per_s == 2
+
+
+def test_redacted_source_is_not_taken_for_an_address():
+    """A source that was copied from a report has lost its password: it is refused."""
+    (fault,) = refused({"camera": [{"name": "street", "source": "rtsp://***@10.0.0.5/1"}]})
+    assert "password was removed" in fault

@@ -35,7 +35,9 @@ async def test_failed_task_is_restarted_with_growing_pauses():
     async def sound() -> None:
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(supervisor.run({"broken": broken, "sound": sound}))
+    supervisor.start("broken", broken)
+    supervisor.start("sound", sound)
+    task = asyncio.create_task(supervisor.run())
     await clock.advance(10 * LAST_PAUSE_S)
     pauses = [b - a for a, b in itertools.pairwise(starts)]
     assert pauses[:4] == [0.5, 1, 2, 4]
@@ -54,7 +56,8 @@ async def test_task_that_ends_is_restarted():
     async def brief() -> None:
         return
 
-    task = asyncio.create_task(supervisor.run({"brief": brief}))
+    supervisor.start("brief", brief)
+    task = asyncio.create_task(supervisor.run())
     await clock.advance(2)
     assert supervisor.total_restarts >= 2
     await end(task)
@@ -70,7 +73,8 @@ async def test_cancelled_future_is_a_failure():
         future.cancel()
         await future
 
-    task = asyncio.create_task(supervisor.run({"waits": waits}))
+    supervisor.start("waits", waits)
+    task = asyncio.create_task(supervisor.run())
     await clock.advance(2)
     assert supervisor.restarts["waits"] >= 2
     await end(task)
@@ -88,10 +92,92 @@ async def test_cancelled_with_all_its_tasks():
             await asyncio.sleep(0)
             ended.append("part")
 
-    task = asyncio.create_task(supervisor.run({"part": part}))
+    supervisor.start("part", part)
+    task = asyncio.create_task(supervisor.run())
     await ManualClock.settle()
     await end(task)
     assert ended == ["part"]
+
+
+class Part:
+    """A part that notes when it begins and ends."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    async def run(self) -> None:
+        self.said.append("begins")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            self.said.append("ends")
+
+
+async def test_tasks_come_and_go():
+    """A task that is stopped has ended; another of its name may begin, and others live on."""
+    supervisor, old, new, other = Supervisor(ManualClock()), Part(), Part(), Part()
+    supervisor.start("other", other.run)
+    task = asyncio.create_task(supervisor.run())
+    await ManualClock.settle()
+    supervisor.start("part", old.run)
+    await ManualClock.settle()
+    await supervisor.stop("part")
+    assert old.said == ["begins", "ends"]
+    assert not supervisor.is_running("part")
+    await supervisor.stop("part")
+    supervisor.start("part", new.run)
+    await ManualClock.settle()
+    assert (new.said, other.said) == (["begins"], ["begins"])
+    assert supervisor.restarts == {}
+    await end(task)
+    assert (new.said, other.said) == (["begins", "ends"], ["begins", "ends"])
+
+
+async def test_two_tasks_of_one_name():
+    """A name is given to one task at a time."""
+    supervisor = Supervisor(ManualClock())
+    supervisor.start("part", Part().run)
+    with pytest.raises(ValueError, match="a task part already"):
+        supervisor.start("part", Part().run)
+
+
+async def test_stopped_while_it_waits_to_be_restarted():
+    """A task that failed and is stopped during its pause does not come back."""
+    clock = ManualClock()
+    supervisor = Supervisor(clock, jitter=lambda: 1.0)
+    starts: list[float] = []
+
+    async def broken() -> None:
+        starts.append(clock.monotonic())
+        msg = "no such device"
+        raise OSError(msg)
+
+    supervisor.start("broken", broken)
+    task = asyncio.create_task(supervisor.run())
+    await clock.advance(1)
+    await supervisor.stop("broken")
+    tries = len(starts)
+    await clock.advance(1000)
+    assert len(starts) == tries
+    await end(task)
+
+
+async def test_stopped_although_it_swallows_its_cancellation():
+    """A task that returns when it is cancelled is not started again."""
+    supervisor, begun = Supervisor(ManualClock()), []
+
+    async def stubborn() -> None:
+        begun.append(1)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    supervisor.start("stubborn", stubborn)
+    task = asyncio.create_task(supervisor.run())
+    await ManualClock.settle()
+    await supervisor.stop("stubborn")
+    assert begun == [1]
+    await end(task)
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from agent.settings import LogSettings
 from contract import Topics
 from contract.events import MotionBegin
 from telemetry.clock import SystemClock
-from telemetry.link import Birth, Link
+from telemetry.link import Link
 from telemetry.mqtt import MqttTransport
 from telemetry.outbox import Outbox
 from telemetry.settings import LinkSettings, OutboxSettings
+from telemetry.voice import Birth
 from tests.support.clock import START
 
 

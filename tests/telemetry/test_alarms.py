@@ -353,3 +353,23 @@ def test_equal_thresholds_are_no_rule():
     """A rule without hysteresis cannot be made."""
     with pytest.raises(ValueError, match="would flap"):
         AlarmRule("x", "minor", "text", raise_at=1, clear_at=1)
+
+
+async def test_other_rules_come_in_force_while_alarms_are():
+    """A changed threshold judges the next value; an alarm whose rule is gone is cleared."""
+    story = Story()
+    await story.hold("memory.low", 95.0, 70)
+    await story.hold("camera.lost", 1, 70, "front")
+    assert story.kinds == ["alarm.raised", "alarm.raised"]
+    await story.board.adopt(AlarmSettings())
+    await story.clock.advance(100)
+    assert len(story.kinds) == 2, "the same rules change nothing"
+    await story.board.adopt(
+        AlarmSettings.model_validate({"rules": {"camera.lost": {"enabled": False}}})
+    )
+    assert story.kinds[2:] == ["alarm.cleared"]
+    assert [alarm.code for alarm in story.board.active()] == ["memory.low"]
+    higher = {"rules": {"memory.low": {"raise_at": 99, "clear_at": 97}}}
+    await story.board.adopt(AlarmSettings.model_validate(higher))
+    await story.hold("memory.low", 95.0, 70)
+    assert story.board.active() == ()

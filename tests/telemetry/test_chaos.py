@@ -12,11 +12,12 @@ import pytest
 from agent.broker import EmbeddedBroker
 from contract import Priority, Topics
 from telemetry.clock import SystemClock
-from telemetry.link import Birth, Link
+from telemetry.link import Link
 from telemetry.mqtt import MqttTransport
 from telemetry.outbox import Outbox
 from telemetry.settings import LinkSettings, OutboxSettings
 from telemetry.transport import LinkError, SessionTakenError
+from telemetry.voice import Birth
 from tests.support.brokers import Mosquitto
 from tests.support.centre import Centre
 from tests.support.clock import START

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from contract import Priority, open_message
+from contract.config import ConfigReport, settings_hash
 from contract.gap import Gap
+from contract.limits import MAX_MEDIA_BYTES
 from contract.state import State
-from telemetry.link import Birth, Link, LinkState, Subscription
+from telemetry.link import Link, LinkState, Subscription
 from telemetry.outbox import Outbox
 from telemetry.settings import LinkSettings, OutboxSettings
 from telemetry.transport import (
@@ -20,9 +22,11 @@ from telemetry.transport import (
     LineLostError,
     LinkError,
     NotAuthorisedError,
+    RefusedError,
     RetainHandling,
     SessionTakenError,
 )
+from telemetry.voice import Birth
 from tests.support.clock import START, ManualClock
 from tests.support.fake_broker import FakeBroker
 from tests.support.messages import TOPICS, message, put, put_all
@@ -41,6 +45,8 @@ class Kiosk:
         self.received: list[Incoming] = []
         self.handler_fails = 0
         self.jitter = 1.0
+        self.version = 0
+        self.more: dict[str, Any] = {}
         self.link = Link(
             transport=broker.transport(),
             outbox=outbox,
@@ -48,13 +54,19 @@ class Kiosk:
             settings=LinkSettings(),
             outbox_settings=OutboxSettings(**settings),
             clock=clock,
-            birth=lambda: Birth("1.0", START, ("ping",), ()),
+            birth=lambda: Birth("1.0", START, ("ping",), (), self.version),
+            report=self._report,
             subscriptions=(Subscription(TOPICS.command, self._handle, RetainHandling.NEVER),),
             on_change=lambda state, error: self.changes.append((state, error)),
             on_denied=lambda topic, reason: self.denied.append((topic, reason)),
             jitter=lambda: self.jitter,
         )
         self.task = asyncio.create_task(self.link.run())
+
+    def _report(self) -> ConfigReport:
+        settings = {"link": {"port": 1883}, **self.more}
+        digest = settings_hash({})
+        return ConfigReport(version=self.version, hash=digest, state="confirmed", settings=settings)
 
     async def _handle(self, incoming: Incoming) -> None:
         if self.handler_fails:
@@ -119,6 +131,15 @@ def states(broker: FakeBroker) -> list[State]:
     """What was said on up/state."""
     said = [item for item in broker.published if item.topic == TOPICS.state]
     return [data for item in said if isinstance(data := open_message(item.payload).data, State)]
+
+
+CONFIG = TOPICS.up("up/config")
+COMMAND = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+MEDIA = TOPICS.media(COMMAND)
+
+
+def said_on(broker: FakeBroker, topic: str) -> list[bytes]:
+    return [item.payload for item in broker.published if item.topic == topic]
 
 
 async def test_birth_and_will_carry_the_same_session(start, broker: FakeBroker):
@@ -345,3 +366,177 @@ async def test_watermark_keeps_until_the_centre_has_it(start, broker: FakeBroker
     broker.cut("k1")
     await kiosk.until(lambda: len(kiosk.arrived) == 4)
     assert kiosk.arrived == [1, 2, 3, 3]
+
+
+async def test_config_is_reported(start, broker: FakeBroker):
+    """What is in force is said after each birth and when told, retained and without a number."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    broker.cut("k1", will=False)
+    await kiosk.until(lambda: kiosk.link.connects == 2)
+    kiosk.version = 7
+    await kiosk.link.report()
+    topics = [item.topic for item in broker.published]
+    assert topics == [TOPICS.state, CONFIG, TOPICS.state, CONFIG, CONFIG]
+    told = open_message(broker.retained(CONFIG) or b"")
+    assert told.sequence is None
+    assert isinstance(told.data, ConfigReport)
+    assert told.data.version == 7
+    broker.stop()
+    await kiosk.until(lambda: kiosk.link.state is not LinkState.ONLINE)
+    await kiosk.link.report()
+    await kiosk.link.announce()
+
+
+async def test_report_that_is_too_large(start, broker: FakeBroker):
+    """Settings that would make the report larger than a message may be are left out of it."""
+    kiosk = await start(broker)
+    kiosk.more = {"long": "x" * 70_000}
+    await kiosk.online()
+    told = open_message(broker.retained(CONFIG) or b"").data
+    assert isinstance(told, ConfigReport)
+    assert told.settings == {}
+
+
+async def test_report_that_the_broker_denies(start, broker: FakeBroker):
+    """A broker that takes no report is no reason to be without a line."""
+    broker.denied = [CONFIG]
+    kiosk = await start(broker)
+    await kiosk.online()
+    await kiosk.clock.advance(60)
+    assert kiosk.link.connects == 1
+
+
+async def test_prove_waits_for_a_birth_that_the_broker_has(start, broker: FakeBroker):
+    """A proof is a birth, said anew and acknowledged, on the next line where this one breaks."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    kiosk.version = 3
+    broker.lose_pubacks = 1
+    proof = asyncio.create_task(kiosk.link.prove())
+    await kiosk.clock.settle()
+    broker.cut("k1", will=False)
+    await kiosk.until(proof.done)
+    assert proof.exception() is None
+    assert kiosk.link.connects == 2
+    assert [open_message(one).data.config_version for one in said_on(broker, TOPICS.state)] == [
+        0,
+        3,
+        3,
+        3,
+    ]
+
+
+async def test_prove_without_a_line(start, broker: FakeBroker):
+    """A proof waits until there is a line."""
+    broker.stop()
+    kiosk = await start(broker)
+    proof = asyncio.create_task(kiosk.link.prove())
+    await kiosk.clock.advance(10)
+    assert not proof.done()
+    broker.start()
+    await kiosk.until(proof.done)
+    assert len(states(broker)) == 2
+
+
+async def test_prove_denied(start, broker: FakeBroker):
+    """A broker that does not take the birth ends the proof with a sentence."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    broker.denied = [TOPICS.state]
+    with pytest.raises(NotAuthorisedError, match="check its rights"):
+        await kiosk.link.prove()
+
+
+async def test_media_is_handed_over(start, broker: FakeBroker, clock):
+    """A picture goes straight to the broker: not retained, and for five minutes."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    began = clock.monotonic()
+    await kiosk.link.send_media(COMMAND, b"\xff\xd8", "image/jpeg")
+    (sent,) = [item for item in broker.published if item.topic == MEDIA]
+    assert (sent.payload, sent.content_type, sent.retain) == (b"\xff\xd8", "image/jpeg", False)
+    assert sent.deadline == pytest.approx(began + 300, abs=1)
+    assert kiosk.outbox.rows == 0
+
+
+async def test_media_over_a_broken_line(start, broker: FakeBroker):
+    """A picture whose acknowledgement was lost with the line is sent again on the next one."""
+    broker.stop()
+    kiosk = await start(broker)
+    sending = asyncio.create_task(kiosk.link.send_media(COMMAND, b"x", "image/jpeg"))
+    await kiosk.clock.advance(5)
+    assert not sending.done()
+    broker.start()
+    await kiosk.online()
+    await kiosk.until(sending.done)
+    broker.lose_pubacks = 1
+    sending = asyncio.create_task(kiosk.link.send_media(COMMAND, b"y", "image/jpeg"))
+    await kiosk.clock.settle()
+    broker.cut("k1")
+    await kiosk.until(sending.done)
+    assert sending.exception() is None
+    assert said_on(broker, MEDIA) == [b"x", b"y", b"y"]
+
+
+async def test_media_that_is_not_taken(start, clock):
+    """A picture that is too large or denied is an error with a sentence, and the line stays."""
+    broker = FakeBroker(clock, maximum_packet_size=10_000)
+    kiosk = await start(broker)
+    await kiosk.online()
+    with pytest.raises(RefusedError, match="at most 9"):
+        await kiosk.link.send_media(COMMAND, bytes(10_000), "image/jpeg")
+    with pytest.raises(RefusedError, match="more than can be sent"):
+        await kiosk.link.send_media(COMMAND, bytes(MAX_MEDIA_BYTES + 1), "image/jpeg")
+    broker.denied = [TOPICS.up("up/media/#")]
+    with pytest.raises(NotAuthorisedError, match="up/media"):
+        await kiosk.link.send_media(COMMAND, b"x", "image/jpeg")
+    assert kiosk.link.connects == 1
+
+
+async def test_media_waits_no_longer_than_its_caller(start, broker: FakeBroker):
+    """Whoever waits for a line may give up; nothing is sent afterwards."""
+    broker.stop()
+    kiosk = await start(broker)
+    sending = asyncio.create_task(kiosk.link.send_media(COMMAND, b"x", "image/jpeg"))
+    await kiosk.clock.advance(5)
+    sending.cancel()
+    with suppress(asyncio.CancelledError):
+        await sending
+    broker.start()
+    await kiosk.online()
+    assert said_on(broker, MEDIA) == []
+
+
+async def test_own_words_keep_to_the_window(start, clock):
+    """State, report and picture at once never exceed what the broker takes unacknowledged."""
+    broker = FakeBroker(clock, receive_maximum=4)
+    kiosk = await start(broker, backlog_per_s=0)
+    await kiosk.online()
+    broker.hold_pubacks()
+    await put_all(kiosk.outbox, clock, [message(P.EVENT) for _ in range(20)])
+    words = [
+        asyncio.create_task(work)
+        for work in (
+            kiosk.link.announce(),
+            kiosk.link.report(),
+            kiosk.link.send_media(COMMAND, b"{}", "image/jpeg"),
+            kiosk.link.send_media(COMMAND, b"{}", "image/jpeg"),
+        )
+    ]
+    await clock.settle()
+    broker.let_pubacks_go()
+    await kiosk.until(lambda: len(kiosk.arrived) == 20 and all(word.done() for word in words))
+    assert len(broker.connects) == 1, "the broker never had to send us away"
+
+
+async def test_other_settings_at_the_next_run(start, broker: FakeBroker):
+    """A link that is run again with other settings keeps its count and uses them."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    await kiosk.stop()
+    kiosk.link.use(LinkSettings(keepalive_s=77), OutboxSettings())
+    kiosk.task = asyncio.create_task(kiosk.link.run())
+    await kiosk.online()
+    assert broker.connects[-1].keepalive_s == 77
+    assert (kiosk.link.session, kiosk.link.connects) == (2, 2)

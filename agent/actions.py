@@ -1,0 +1,71 @@
+"""What can be ordered here: every action, with the parts of the agent that carry it out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from agent import VERSION
+from agent.hands import Hands, Status
+from commands.action import Action
+from commands.actions.agent_restart import agent_restart
+from commands.actions.announce import announce
+from commands.actions.diagnostics import diagnostics
+from commands.actions.door import door_lock, door_unlock
+from commands.actions.keys import keys_update
+from commands.actions.log import log_fetch, log_level
+from commands.actions.maintenance import maintenance_off, maintenance_on
+from commands.actions.ping import ping
+from commands.actions.power import poweroff, reboot
+from commands.actions.service import service_lock, service_unlock
+from commands.actions.snapshot import snapshot
+from commands.desk import Desk
+from commands.policy import Policy
+from commands.trust import Trust
+from contract import Clock, Stamp
+from contract.actions import ConfigPush
+
+
+def kiosk_actions(
+    *,
+    config_push: Action[ConfigPush],
+    trust: Trust,
+    keys_policy: Policy,
+    desk: Desk,
+    hands: Hands,
+    status: Status,
+    restart: Callable[[], None],
+    started: Stamp,
+    clock: Clock,
+) -> tuple[Action[Any], ...]:
+    """Make them all; ``cancel`` is the executor's own.
+
+    Args:
+        config_push: that action, made with the keeper of settings.
+        trust: the operators' keys.
+        keys_policy: who may replace them.
+        desk: the state of the kiosk's business.
+        hands: the machine, the door, pictures, the journal.
+        status: what ``kiosk-agent status`` shows.
+        restart: ends this process in order, so that it is run again.
+        started: when this process started.
+        clock: the time of actions.
+    """
+    machine, media = hands.machine, hands.send_media
+    return (
+        ping(VERSION),
+        agent_restart(restart, started=started, clock=clock),
+        announce(desk),
+        config_push,
+        diagnostics(hands.diagnostics(status).collect, media),
+        door_lock(hands.door),
+        door_unlock(hands.door),
+        keys_update(trust, policy=lambda: keys_policy, clock=clock),
+        log_fetch(hands.journal, media),
+        log_level(hands.level),
+        maintenance_off(desk),
+        maintenance_on(desk),
+        poweroff(machine, desk, desk, clock),
+        reboot(machine, desk, desk, clock),
+        service_lock(desk),
+        service_unlock(desk),
+        snapshot(hands.pictures.take, media, cameras=hands.frames),
+    )

@@ -1,0 +1,206 @@
+"""What comes in, and everything that it takes to obey: made once and wired."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from agent.actions import kiosk_actions
+from agent.boot import Boot
+from agent.config_document import read_document
+from agent.config_keeper import ConfigKeeper
+from agent.config_trial import Stage
+from agent.hands import Hands, Status
+from agent.logind import Logind
+from agent.parts import Parts
+from agent.pushed import settings_with
+from agent.state_file import StateFile
+from agent.supervisor import Start
+from commands.actions.config import config_push
+from commands.audit import Audit
+from commands.desk import Desk
+from commands.desk_state import MAX_STATE_BYTES
+from commands.executor import Executor
+from commands.faults import OnFault
+from commands.kiosk_key import FILE_NAME, open_kiosk_key
+from commands.ledger import Ledger
+from commands.trust import Trust
+from contract import Clock, Data, Stamp
+from contract.actions import KeysUpdate
+from contract.algorithm import ALGORITHMS
+from contract.config import SignedConfig
+from contract.message import Publish
+from contract.state import KeysChanged
+from telemetry.files import write_atomically
+from telemetry.transport import Incoming
+
+_MAX_CHANGES = 64
+
+
+class CommandPath:
+    """Keys, ledger, audit trail, desk, settings keeper, and the executor over them.
+
+    Args:
+        boot: settings and what the lives before left.
+        clock: the agent's clock.
+        publish: takes receipts and events.
+        parts: cameras, health and the line.
+        alarms: the codes of the alarms in force.
+        status: what ``kiosk-agent status`` shows.
+        stage: where pushed settings are tried.
+        restart: ends this process in order and starts it again.
+        on_fault: told of what breaks.
+    """
+
+    def __init__(
+        self,
+        boot: Boot,
+        *,
+        clock: Clock,
+        publish: Publish,
+        parts: Parts,
+        alarms: Callable[[], Iterable[str]],
+        status: Status,
+        stage: Stage,
+        restart: Callable[[], None],
+        on_fault: OnFault,
+    ) -> None:
+        settings = boot.settings
+        folder, kiosk = settings.kiosk.state_folder, settings.kiosk.id
+        self._clock = clock
+        self._key_changes: asyncio.Queue[KeysChanged] = asyncio.Queue(_MAX_CHANGES)
+        self._publish = publish
+        self._policy = settings.commands.effective_policy()
+        self.trust = Trust(
+            settings.commands.operators,
+            algorithm=ALGORITHMS[settings.commands.signature_algorithm],
+            rotated=folder / "keys.json",
+            write=write_atomically,
+            on_fault=on_fault,
+            on_change=self._keys_changed,
+        )
+        self.ledger = Ledger(
+            folder / "ledger.db", settings=settings.commands, clock=clock, on_fault=on_fault
+        )
+        self.audit = Audit(
+            kiosk=kiosk,
+            append=self.ledger.audit,
+            head=self.ledger.audit_head,
+            open_key=partial(open_kiosk_key, folder / FILE_NAME, write_atomically),
+            publish=publish,
+            clock=clock,
+            on_fault=on_fault,
+        )
+        machine = Logind(clock)
+        self.desk = Desk(
+            clock=clock,
+            publish=publish,
+            store=StateFile(folder / "desk.json", limit=MAX_STATE_BYTES),
+            lock_screen=machine.lock_sessions,
+            unlock_screen=machine.unlock_sessions,
+        )
+        self.keeper = ConfigKeeper(
+            kiosk=kiosk,
+            beginning=boot.beginning,
+            file=boot.book,
+            build=partial(settings_with, boot.file),
+            stage=stage,
+            read=self._read_config,
+            clock=clock,
+            publish=self._tell,
+        )
+        self._config_push = config_push(self.keeper)
+        self.hands = Hands(
+            settings=lambda: self.keeper.settings,
+            machine=machine,
+            serving=self.desk,
+            parts=parts,
+            clock=clock,
+            publish=publish,
+            alarms=alarms,
+        )
+        actions = kiosk_actions(
+            config_push=self._config_push,
+            trust=self.trust,
+            keys_policy=self._policy[KeysUpdate.ACTION],
+            desk=self.desk,
+            hands=self.hands,
+            status=status,
+            restart=restart,
+            started=clock.stamp(),
+            clock=clock,
+        )
+        self.executor = Executor(
+            kiosk=kiosk,
+            settings=settings.commands,
+            trust=self.trust,
+            ledger=self.ledger,
+            actions=actions,
+            clock=clock,
+            publish=publish,
+            audit=self.audit,
+            serving=self.desk,
+        )
+
+    @property
+    def tasks(self) -> dict[str, Start]:
+        """What is to be kept alive."""
+        return {
+            "audit": self.audit.run,
+            "commands": self.executor.run,
+            "config": self.keeper.run,
+            "desk": self.desk.run,
+            "keys": self._tell_keys,
+            **self.hands.tasks,
+        }
+
+    async def start(self) -> None:
+        """Take up what the life before left; before the tasks run."""
+        await self.trust.refresh()
+        await self.desk.start()
+        await self.hands.start()
+
+    async def close(self) -> None:
+        """Open the door and write what is left; after the tasks have ended."""
+        await self.hands.close()
+        await self.ledger.close()
+
+    async def on_command(self, message: Incoming) -> None:
+        """Take in a message from ``down/command``."""
+        await self.executor.receive(message.payload, retained=message.retained)
+
+    async def on_config(self, message: Incoming) -> None:
+        """Take in a message from ``down/config``."""
+        await self.keeper.offer(message.payload)
+
+    async def on_local_act(self, what: str, by: str) -> None:
+        """Record what a person on site does, before it is done."""
+        await self.audit.record(f"local.{what}", {"by": by})
+
+    def _keys_changed(self, change: KeysChanged) -> None:
+        if not self._key_changes.full():
+            self._key_changes.put_nowait(change)
+
+    async def _tell_keys(self) -> None:
+        """Tell the centre and the audit trail that the operators' keys are others."""
+        while True:
+            await self._tell(await self._key_changes.get(), self._clock.stamp())
+
+    async def _tell(self, data: Data, stamp: Stamp) -> None:
+        """Record a change of settings or keys before it is told."""
+        said = data.model_dump(mode="json", exclude_none=True)
+        facts = {
+            key: ", ".join(value) if isinstance(value, list) else value
+            for key, value in said.items()
+        }
+        await self.audit.record(data.KIND, facts, stamp)
+        await self._publish(data, stamp)
+
+    async def _read_config(self, document: bytes) -> SignedConfig:
+        action = self._config_push
+        return await read_document(
+            document,
+            trust=self.trust,
+            action=action,
+            policy=self._policy[action.name],
+            clock=self._clock,
+        )
