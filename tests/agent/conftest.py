@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 from agent.broker import EmbeddedBroker
 from console.keys import new_key, write_private
-from contract.keys import KeySet
+from contract.keys import KeySet, PrivateKey
 
 BIN = Path(sys.executable).parent
 
@@ -23,7 +23,16 @@ BIN = Path(sys.executable).parent
 class AgentProcess:
     """``python -m agent.run`` with a settings file, and what it tells the service manager."""
 
-    def __init__(self, folder: Path, port: int, cameras: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        more: str = "",
+        *,
+        kiosk: str = "k1",
+        keys: Sequence[PrivateKey] = (),
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.port = port
         self.settings = folder / "agent.toml"
@@ -31,12 +40,13 @@ class AgentProcess:
         self.log = folder / "agent.log"
         key = new_key("Test Operator", "operator")
         write_private(key, self.key_file)
-        operators = KeySet(keys=(key.public(),)).model_dump_json(exclude_none=True)
+        trusted = KeySet(keys=tuple(one.public() for one in (key, *keys)))
+        operators = trusted.model_dump_json(exclude_none=True)
         (folder / "operators.json").write_text(operators)
         self.settings.write_text(
             f"""
 [kiosk]
-id = "k1"
+id = "{kiosk}"
 state_folder = "{folder}/state"
 [link]
 port = {port}
@@ -46,7 +56,7 @@ sample_s = 1
 interval_s = 2
 [commands]
 operators = "{folder}/operators.json"
-{cameras}"""
+{more}"""
         )
         self._process: subprocess.Popen[bytes] | None = None
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

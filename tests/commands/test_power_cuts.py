@@ -40,12 +40,12 @@ class Mains:
 
 def frail(ledger: Ledger, mains: Mains) -> None:
     """Let the power fail before and after each of the ledger's writes."""
-    for name in ("admit", "add", "append"):
+    for name in ("take_in", "append"):
         genuine = getattr(ledger, name)
 
-        async def cut(*args, genuine=genuine):
+        async def cut(*args, genuine=genuine, **options):
             mains.step()
-            done = await genuine(*args)
+            done = await genuine(*args, **options)
             mains.step()
             return done
 
