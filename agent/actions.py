@@ -17,7 +17,7 @@ from commands.actions.ping import ping
 from commands.actions.power import poweroff, reboot
 from commands.actions.service import service_lock, service_unlock
 from commands.actions.snapshot import snapshot
-from commands.desk import Desk
+from commands.desk.desk import Desk
 from commands.policy import Policy
 from commands.trust import Trust
 from contract import Clock, Stamp

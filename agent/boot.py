@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from agent.config_book import Beginning, ConfigFile, begin
+from agent.config.book import Beginning, ConfigFile, begin
+from agent.config.pushed import settings_with
 from agent.errors import AgentError
-from agent.pushed import settings_with
 from agent.settings import Settings, SettingsFile, read
 from agent.starts import Starts
 

@@ -60,7 +60,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask the running agent how it is."""
-    from agent.local_client import ask
+    from agent.local.client import ask
 
     path = load_settings(config).kiosk.socket_path
     if not path.exists() and SERVICE_SOCKET.exists():
@@ -122,7 +122,7 @@ def actions() -> None:
 @app.command()
 def openapi() -> None:
     """Print the OpenAPI 3.1 document of the local door."""
-    from agent.openapi import dumps
+    from agent.local.openapi import dumps
 
     typer.echo(dumps(), nl=False)
 

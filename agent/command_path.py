@@ -6,19 +6,19 @@ from functools import partial
 
 from agent.actions import kiosk_actions
 from agent.boot import Boot
-from agent.config_document import read_document
-from agent.config_keeper import ConfigKeeper
-from agent.config_trial import Stage
+from agent.config.document import read_document
+from agent.config.keeper import ConfigKeeper
+from agent.config.pushed import settings_with
+from agent.config.trial import Stage
 from agent.hands import Hands, Status
 from agent.logind import Logind
 from agent.parts import Parts
-from agent.pushed import settings_with
 from agent.state_file import StateFile
 from agent.supervisor import Start
 from commands.actions.config import config_push
 from commands.audit import Audit
-from commands.desk import Desk
-from commands.desk_state import MAX_STATE_BYTES
+from commands.desk.desk import Desk
+from commands.desk.state import MAX_STATE_BYTES
 from commands.executor import Executor
 from commands.faults import OnFault
 from commands.kiosk_key import FILE_NAME, open_kiosk_key

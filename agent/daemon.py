@@ -9,9 +9,9 @@ import structlog
 from agent import VERSION
 from agent.alarms import FaultAlarms
 from agent.boot import Boot
-from agent.changeover import Changeover
 from agent.command_path import CommandPath
-from agent.local_door import LocalDoor
+from agent.config.changeover import Changeover
+from agent.local.door import LocalDoor
 from agent.log import set_level
 from agent.parts import Parts
 from agent.pulse import Pulse

@@ -6,7 +6,7 @@ from telemetry.files import write_atomically
 
 
 class StateFile:
-    """Implements :class:`commands.desk_state.Store`; both calls block.
+    """Implements :class:`commands.desk.state.Store`; both calls block.
 
     Args:
         path: the file; its folder exists.

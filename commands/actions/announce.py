@@ -3,7 +3,7 @@
 import asyncio
 
 from commands.action import Action, Invocation, Result
-from commands.desk import Desk
+from commands.desk.desk import Desk
 from commands.errors import ActionError
 from commands.process import run_process
 from contract.actions import Announce

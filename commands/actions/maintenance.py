@@ -2,7 +2,7 @@
 
 from commands.action import Action, Invocation, Result
 from commands.actions.service import GROUP
-from commands.desk import Desk
+from commands.desk.desk import Desk
 from contract.actions import MaintenanceOff, MaintenanceOn
 from contract.wire import format_time
 

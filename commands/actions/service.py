@@ -1,7 +1,7 @@
 """``service.lock`` and ``service.unlock``: the kiosk's screen and business, closed from afar."""
 
 from commands.action import Action, Invocation, Result
-from commands.desk import Desk
+from commands.desk.desk import Desk
 from contract.actions import ServiceLock, ServiceUnlock
 from contract.wire import format_time
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from agent.broker import EmbeddedBroker, free_port
-from agent.local_client import ask
+from agent.local.client import ask
 from console.keys import new_key, write_private
 from contract.keys import KeySet, PrivateKey
 from tests.agent.conftest import BIN, AgentProcess

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from agent.errors import AgentError, NotRunningError
-from agent.http_message import Limits
-from agent.local_client import ask
-from agent.local_door import LocalDoor
-from commands.follower import MAX_WAITING
-from commands.sessions import MAX_SESSIONS
+from agent.local.client import ask
+from agent.local.door import LocalDoor
+from agent.local.http_message import Limits
+from commands.desk.follower import MAX_WAITING
+from commands.desk.sessions import MAX_SESSIONS
 from contract.health import Health
 from tests.support.desks import DeskOnFile
 

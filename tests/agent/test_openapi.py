@@ -7,11 +7,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from agent.http_message import answer_for
-from agent.local_routes import ROUTES, find
-from agent.openapi import build, dumps
-from agent.problem import ProblemError
-from commands.desk_view import VIEWS
+from agent.local.http_message import answer_for
+from agent.local.openapi import build, dumps
+from agent.local.problem import ProblemError
+from agent.local.routes import ROUTES, find
+from commands.desk.view import VIEWS
 from tests.support.desks import DeskOnFile
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"

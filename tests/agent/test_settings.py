@@ -8,8 +8,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from agent.config.pushed import settings_with
 from agent.errors import SettingsError
-from agent.pushed import settings_with
 from agent.settings import Settings, SettingsFile, load, parse
 from agent.settings_page import render
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from commands.closing import LOOK_AGAIN_S
-from commands.desk_state import Lease
+from commands.desk.closing import LOOK_AGAIN_S
+from commands.desk.follower import MAX_WAITING
+from commands.desk.notices import MAX_ANNOUNCEMENTS, POWER_STALE_S
+from commands.desk.sessions import MAX_SESSIONS
+from commands.desk.state import Lease
 from commands.errors import ActionError, DeskError
-from commands.follower import MAX_WAITING
-from commands.notices import MAX_ANNOUNCEMENTS, POWER_STALE_S
-from commands.sessions import MAX_SESSIONS
 from contract import Stamp
 from tests.support.clock import START, ManualClock
 from tests.support.desks import DeskOnFile

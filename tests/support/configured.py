@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.config_book import ConfigFile, Page, begin
-from agent.config_keeper import ConfigKeeper
-from agent.config_trial import Say
+from agent.config.book import ConfigFile, Page, begin
+from agent.config.keeper import ConfigKeeper
+from agent.config.pushed import settings_with
+from agent.config.trial import Say
 from agent.errors import UnprovenError
-from agent.pushed import settings_with
 from agent.settings import Settings, SettingsFile
 from commands.errors import RefusedError
 from contract.config import ConfigChanged, DesiredConfig, SignedConfig, open_config, sign_config

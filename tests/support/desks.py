@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from agent.state_file import StateFile
-from commands.desk import Desk
-from commands.desk_state import MAX_STATE_BYTES
+from commands.desk.desk import Desk
+from commands.desk.state import MAX_STATE_BYTES
 from contract import Data, Stamp
 from tests.support.clock import ManualClock
 

@@ -31,7 +31,7 @@ from commands.actions.ping import ping
 from commands.actions.power import reboot
 from commands.actions.service import service_lock
 from commands.audit import Audit
-from commands.desk import Desk
+from commands.desk.desk import Desk
 from commands.door import Door, SimulatedDoor
 from commands.door_settings import DoorSettings
 from commands.executor import Executor

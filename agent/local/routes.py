@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from agent.problem import ProblemError
-from commands.desk_view import AnnouncementsView, ServiceView, SessionsView, SessionView
+from agent.local.problem import ProblemError
+from commands.desk.view import AnnouncementsView, ServiceView, SessionsView, SessionView
 from contract.actions import MaintenanceOn
 from contract.business import Mode
 from contract.health import Health

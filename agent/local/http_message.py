@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.problem import MEDIA_TYPE, ProblemError
+from agent.local.problem import MEDIA_TYPE, ProblemError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Answer:
 
 
 Handle = Callable[[Request], Awaitable[Answer]]
-"""Raises :class:`~agent.problem.ProblemError` for what is not done."""
+"""Raises :class:`~agent.local.problem.ProblemError` for what is not done."""
 
 
 def answer_for(error: ProblemError) -> Answer:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from commands.desk_view import AnnouncementsView, AnnouncementView, PowerView, Subject
+from commands.desk.view import AnnouncementsView, AnnouncementView, PowerView, Subject
 from commands.errors import DeskError
 from commands.machine import PowerKind
 from contract import Clock

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from agent.local_routes import ROUTES, Route
-from agent.problem import MEDIA_TYPE, Problem
-from commands.desk_view import VIEWS
+from agent.local.problem import MEDIA_TYPE, Problem
+from agent.local.routes import ROUTES, Route
+from commands.desk.view import VIEWS
 from contract.wire import WireModel
 
 VERSION = "1.0.0"

@@ -1,6 +1,6 @@
 """The course of a trial: recorded, applied, verified, and then confirmed or taken back.
 
-Each step is recorded before its effect (:mod:`agent.config_book`), so that whenever the power
+Each step is recorded before its effect (:mod:`agent.config.book`), so that whenever the power
 fails, the old settings or the new ones are in force afterwards, whole.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from agent.config_book import Beginning, ConfigFile, InForce, Page, Trial
+from agent.config.book import Beginning, ConfigFile, InForce, Page, Trial
 from agent.errors import UnprovenError
 from agent.settings import Settings
 from contract import Clock

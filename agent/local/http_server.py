@@ -10,9 +10,9 @@ from pathlib import Path
 
 import structlog
 
-from agent.http_connection import Connection
-from agent.http_message import Answer, Handle, Limits, Request, answer_for
-from agent.problem import ProblemError
+from agent.local.http_connection import Connection
+from agent.local.http_message import Answer, Handle, Limits, Request, answer_for
+from agent.local.problem import ProblemError
 
 SOCKET_MODE = 0o660
 """The owner and the group of the socket: nobody else."""

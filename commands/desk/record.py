@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 from pydantic import ValidationError
 
-from commands.desk_state import DeskState, Store
+from commands.desk.state import DeskState, Store
 from contract import Clock, Event, Stamp
 from contract.message import Publish
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from commands.desk_state import Session, age_s
-from commands.desk_view import SessionsView, SessionView
+from commands.desk.state import Session, age_s
+from commands.desk.view import SessionsView, SessionView
 from commands.errors import DeskError
 from contract import Clock, Event, Stamp
 from contract.business import Mode, SessionBegin, SessionEnd

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from commands.desk_view import Subject, View
+from commands.desk.view import Subject, View
 
 MAX_WAITING = 64
 

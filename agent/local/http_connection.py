@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import h11
 
-from agent.http_message import Answer, Limits, Request, answer_for
-from agent.problem import ProblemError
+from agent.local.http_message import Answer, Limits, Request, answer_for
+from agent.local.problem import ProblemError
 
 _CHUNK = 64 * 1024
 _LINGER_BYTES = 1024 * 1024

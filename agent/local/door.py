@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from agent.http_message import Answer, Limits, Request
-from agent.http_server import HttpServer
-from agent.local_routes import Operation, SessionRequest, find
-from agent.openapi import dumps
-from agent.peer import user_name
-from agent.problem import ProblemError
-from commands.desk import Desk
+from agent.local.http_message import Answer, Limits, Request
+from agent.local.http_server import HttpServer
+from agent.local.openapi import dumps
+from agent.local.peer import user_name
+from agent.local.problem import ProblemError
+from agent.local.routes import Operation, SessionRequest, find
+from commands.desk.desk import Desk
+from commands.desk.follower import Change
 from commands.errors import DeskError
-from commands.follower import Change
 from contract.actions import MaintenanceOff, MaintenanceOn
 from contract.errors import ContractError
 from contract.health import Health

@@ -4,15 +4,15 @@ import asyncio
 from contextlib import AbstractContextManager
 from typing import Any
 
-from commands.closing import Closing, Screen, no_screen
-from commands.desk_record import Record
-from commands.desk_state import DeskState, Store
-from commands.desk_view import ServiceView, Subject, View
+from commands.desk.closing import Closing, Screen, no_screen
+from commands.desk.follower import Change, Follower, Followers
+from commands.desk.notices import Notices
+from commands.desk.record import Record
+from commands.desk.sessions import Sessions, session_end
+from commands.desk.state import DeskState, Store
+from commands.desk.view import ServiceView, Subject, View
 from commands.errors import DeskError
-from commands.follower import Change, Follower, Followers
 from commands.machine import PowerKind
-from commands.notices import Notices
-from commands.sessions import Sessions, session_end
 from contract import Clock
 from contract.message import Publish
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 
-from commands.desk_state import Lease, Lock, Maintenance, age_s
+from commands.desk.state import Lease, Lock, Maintenance, age_s
 from commands.errors import ActionError, DeskError
 from contract import Clock, Event, Stamp
 from contract.business import MaintenanceBegin, MaintenanceEnd, ServiceLocked, ServiceUnlocked

@@ -13,8 +13,8 @@ from typing import Any
 
 import structlog
 
-from agent.config_book import Beginning, ConfigFile
-from agent.config_trial import Build, Say, Stage, Trials, silent
+from agent.config.book import Beginning, ConfigFile
+from agent.config.trial import Build, Say, Stage, Trials, silent
 from agent.errors import SettingsError
 from agent.settings import Settings
 from commands.errors import RefusedError

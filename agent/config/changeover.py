@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from agent.config_trial import Say
+from agent.config.trial import Say
 from agent.errors import UnprovenError
 from agent.parts import Parts, needs_restart
 from agent.settings import Settings
@@ -17,7 +17,7 @@ SETTLE_S = 2.0
 
 
 class Changeover:
-    """Implements :class:`agent.config_trial.Stage`.
+    """Implements :class:`agent.config.trial.Stage`.
 
     Args:
         parts: what is changed.

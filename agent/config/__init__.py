@@ -1,0 +1,1 @@
+"""Pushed settings: tried, confirmed, or taken back."""

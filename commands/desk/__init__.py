@@ -1,0 +1,1 @@
+"""The state of the kiosk's business: sessions, locks, maintenance, announcements."""
