@@ -33,6 +33,8 @@ from contract.message import Publish
 from contract.receipt import TERMINAL, Receipt
 
 _HOUR_S = 3600
+_KEYS_READ_S = 0.2
+"""Within so long the operators' keys are not looked at again: many commands share a look."""
 _UNRECORDED_AT_ONCE = 8
 _UNRECORDED_KEPT = 256
 
@@ -111,6 +113,7 @@ class Executor:
         self._refusals = TokenBucket(settings.refusals_per_minute, 60, clock)
         self._repeats = TokenBucket(settings.repeats_per_minute, 60, clock)
         self._receiving = asyncio.Lock()
+        self._keys_read = float("-inf")
         self._unrecorded: OrderedDict[str, None] = OrderedDict()
         self._unrecorded_tasks: set[asyncio.Task[None]] = set()
         self.unanswered = 0
@@ -154,20 +157,12 @@ class Executor:
                 await self._turn_away(claimed_id(payload), refusal)
 
     async def _authenticate(self, payload: bytes, now: Stamp) -> SignedCommand:
-        """Check the signatures while the keys are looked at; where they are others, once more."""
-        refreshing = asyncio.ensure_future(self._trust.refresh())
-        await asyncio.sleep(0)
-        keys, refusal, signed = self._trust.keys, None, None
-        try:
-            signed = authenticate(payload, self._trust, kiosk=self._kiosk, now=now)
-        except RefusedError as error:
-            refusal = error
-        await refreshing
-        if self._trust.keys is not keys:
-            return authenticate(payload, self._trust, kiosk=self._kiosk, now=now)
-        if signed is None:
-            raise refusal or RuntimeError
-        return signed
+        """Check the signatures by the operators' keys as they are now, or were just now."""
+        moment = self._clock.monotonic()
+        if moment - self._keys_read >= _KEYS_READ_S:
+            await self._trust.refresh()
+            self._keys_read = moment
+        return authenticate(payload, self._trust, kiosk=self._kiosk, now=now)
 
     async def _take_in(self, record: Record, signed: SignedCommand, *, retained: bool) -> None:
         if retained and await self._ledger.recall(record.command) is None:

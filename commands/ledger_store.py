@@ -216,10 +216,18 @@ class LedgerStore:
                 receipts[0].status,
             ),
         )
-        return tuple(self.append(record, receipt, stamp) for receipt in receipts)
+        steps = tuple(self._append(receipt, stamp) for receipt in receipts)
+        ended = receipts[-1].status in TERMINAL
+        self._account(record, receipts[-1] if ended else receipts[0], stamp)
+        return steps
 
     def append(self, record: Record, receipt: Receipt, stamp: Stamp) -> Step:
         """Record the next receipt of a command that has not ended."""
+        if receipt.status != "running":
+            self._account(record, receipt, stamp)
+        return self._append(receipt, stamp)
+
+    def _append(self, receipt: Receipt, stamp: Stamp) -> Step:
         terminal = receipt.status in TERMINAL
         moment = _STAMP.dump_json(stamp).decode()
         synced = stamp.time_quality == "synced"
@@ -236,9 +244,23 @@ class LedgerStore:
                 receipt.command_id,
             ),
         )
-        if receipt.status != "running":
-            self.audit.append(f"command.{receipt.status}", _account(record, receipt), stamp)
         return Step(number or 0, receipt, stamp)
+
+    def _account(self, record: Record, receipt: Receipt, stamp: Stamp) -> None:
+        """Put into the audit trail who ordered what, why, and how far it came."""
+        command = record.command
+        facts: Facts = {
+            "command_id": command.id,
+            "action": command.action,
+            "document_sha256": record.digest,
+            "signers": ",".join(record.signers),
+            "reason": command.reason,
+            "ticket": command.ticket,
+            "code": receipt.code,
+            "text": receipt.text,
+        }
+        known = {name: fact for name, fact in facts.items() if fact}
+        self.audit.append(f"command.{receipt.status}", known, stamp)
 
     def mark_published(self, numbers: Sequence[int]) -> None:
         """Remember that receipts were handed on."""
@@ -380,22 +402,6 @@ class LedgerStore:
             self._db.execute(
                 "UPDATE memory SET floor = max(floor, ?)", (max(exp for (exp,) in gone),)
             )
-
-
-def _account(record: Record, receipt: Receipt) -> Facts:
-    """What the audit trail keeps of a command: who, what, why, and how it ended."""
-    command = record.command
-    data: Facts = {
-        "command_id": command.id,
-        "action": command.action,
-        "document_sha256": record.digest,
-        "signers": ",".join(record.signers),
-        "reason": command.reason,
-        "ticket": command.ticket,
-        "code": receipt.code,
-        "text": receipt.text,
-    }
-    return {name: value for name, value in data.items() if value}
 
 
 def _within_hour(then: Stamp, now: Stamp) -> bool:

@@ -279,7 +279,9 @@ class Runner:
         invocation: Invocation,
     ) -> Receipt:
         try:
-            result = await self._within(order.policy.timeout_s, runner(order.arguments, invocation))
+            work = runner(order.arguments, invocation)
+            instant = order.action.instant
+            result = await (work if instant else self._within(order.policy.timeout_s, work))
             if len(to_json(result)) > MAX_RESULT_BYTES:
                 text = f"done, but the result is larger than {MAX_RESULT_BYTES} bytes"
                 raise ActionError(text)  # noqa: TRY301 - fails like the action itself

@@ -384,6 +384,7 @@ async def test_a_revoked_key_is_refused_at_once(make_kiosk, li):
     kiosk = make_kiosk(keys=[wang])
     await kiosk.send(make_command(), wang)
     pin(kiosk.operators, [li])
+    await kiosk.clock.advance(0.2)
     await kiosk.send(make_command(), wang)
     assert [receipt.code for receipt in kiosk.receipts] == [None, "unknown_key"]
 
