@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -27,18 +28,27 @@ from agent.errors import DemoError
 from console import keys
 from console.connection import Arrival, follow
 from console.fleet import Fleet
-from console.send import Outcome, make_order, see_through
+from console.order import Draft
+from console.send import Ending, Outcome, Sender
 from console.settings import ConsoleSettings
 from console.view import kiosk_panel
-from contract import Topics
+from contract import Envelope, Topics
 from contract.events import CameraOnline
 from contract.gap import Gap
 from contract.health import Health
 from contract.keys import KeySet, PrivateKey
+from contract.receipt import Receipt
 
 KIOSK = "demo"
 SCENES = ("street", "counter")
-PING_EVERY_S = 8.0
+ORDERS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("ping", {"echo": "hello, kiosk"}),
+    ("announce", {"text": "请稍候 / One moment, please", "for_s": 10}),
+    ("door.lock", {"for_s": 4}),
+    ("service.lock", {"text": "暂停服务 / Closed for a moment", "for_s": 4}),
+)
+"""What the operator asks for, one after the other."""
+_ORDER_EVERY_S = 6.0
 _COMMAND_TTL_S = 30
 _STOP_S = 10.0
 _SETTLE_S = 3.0
@@ -126,6 +136,25 @@ def run_demo(*, sources: Sequence[str], seconds: float | None, screen: bool) -> 
     return demo.summary
 
 
+class _Unseen:
+    """The live view shows the receipts as they arrive; there is nothing else to say."""
+
+    def report(self, problem: str | None) -> None:
+        """Nothing."""
+
+    def begun(self, kiosk: str) -> None:
+        """Nothing."""
+
+    def receipt(self, message: Envelope[Receipt]) -> None:
+        """Nothing."""
+
+    def note(self, kiosk: str, text: str) -> None:
+        """Nothing."""
+
+    def ended(self, ending: Ending) -> None:
+        """Nothing."""
+
+
 class _Demo:
     def __init__(
         self, sources: Sequence[str], seconds: float | None, console: Console | None
@@ -153,7 +182,7 @@ class _Demo:
                 await asyncio.to_thread(broker.stop)
 
     async def _with_broker(self, folder: Path, port: int, sources: Sequence[str]) -> None:
-        key = keys.new_key("demo operator", "operator")
+        key = keys.new_key("demo supervisor", "supervisor")
         settings_file = folder / "agent.toml"
         await asyncio.to_thread(_write_files, folder, settings_file, port, sources, key)
         centre = ConsoleSettings(broker=f"mqtt://127.0.0.1:{port}")
@@ -188,7 +217,7 @@ class _Demo:
         began = time.monotonic()
         tasks = [
             asyncio.create_task(process.wait(), name="agent"),
-            asyncio.create_task(self._ping(centre, key), name="ping"),
+            asyncio.create_task(self._order(centre, key), name="operator"),
             asyncio.create_task(self._measure(process.pid), name="measure"),
         ]
         if self._console is not None:
@@ -225,30 +254,18 @@ class _Demo:
         if change.view.state == "online":
             self._online.set()
 
-    async def _ping(self, centre: ConsoleSettings, key: PrivateKey) -> None:
+    async def _order(self, centre: ConsoleSettings, key: PrivateKey) -> None:
         await self._online.wait()
-        while True:
+        sender = Sender(keys=[key], timeout_s=_COMMAND_TTL_S)
+        for action, args in itertools.cycle(ORDERS):
             await asyncio.sleep(1)
-            order = make_order(
-                KIOSK,
-                "ping",
-                {"echo": "hello, kiosk"},
-                keys=[key],
-                ttl_s=_COMMAND_TTL_S,
-                reason="demonstration",
-            )
-            outcome = await see_through(
-                centre,
-                order,
-                timeout_s=_COMMAND_TTL_S,
-                on_receipt=lambda _: None,
-                report=lambda _: None,
-            )
-            if outcome is Outcome.SUCCEEDED:
+            draft = Draft(KIOSK, action, args, ttl_s=_COMMAND_TTL_S, reason="demonstration")
+            [ending] = await sender.send(centre, [draft], _Unseen())
+            if ending.outcome is Outcome.SUCCEEDED:
                 self.summary.commands_done += 1
             else:
                 self.summary.commands_failed += 1
-            await asyncio.sleep(PING_EVERY_S)
+            await asyncio.sleep(_ORDER_EVERY_S)
 
     async def _measure(self, pid: int) -> None:
         while True:
@@ -352,6 +369,9 @@ interval_s = 5
 
 [commands]
 operators = {quote(str(operators))}
+
+[door]
+driver = "simulated"
 {cameras}""",
         encoding="utf-8",
     )

@@ -4,6 +4,7 @@ import json
 from fnmatch import fnmatchcase
 
 from contract import Data, Envelope
+from contract.audit import AuditHead
 from contract.events import AlarmCleared, AlarmRaised
 from contract.message import D
 from contract.receipt import Receipt
@@ -38,6 +39,8 @@ def describe(message: Envelope[D]) -> str:
         case AlarmCleared():
             subject = f" {data.subject}" if data.subject else ""
             return f"{data.severity} {data.code}{subject} after {data.duration_s:.0f} s"
+        case AuditHead():
+            return f"{data.number} entries in the record, head {data.hash[:12]}"
         case _:
             fields = data.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
             return " ".join(
