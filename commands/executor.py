@@ -113,6 +113,7 @@ class Executor:
         self._refusals = TokenBucket(settings.refusals_per_minute, 60, clock)
         self._repeats = TokenBucket(settings.repeats_per_minute, 60, clock)
         self._receiving = asyncio.Lock()
+        self._received: asyncio.Task[None] | None = None
         self._keys_read = float("-inf")
         self._unrecorded: OrderedDict[str, None] = OrderedDict()
         self._unrecorded_tasks: set[asyncio.Task[None]] = set()
@@ -141,20 +142,26 @@ class Executor:
         When this returns the command is recorded, or its refusal is stored. What nobody trusted
         signed for this kiosk is not recorded, and answered only so often. A repeated command gets
         its last receipt again. While nothing can be recorded, harmless commands are done all the
-        same, and others refused with the code ``storage``.
+        same, and others refused with the code ``storage``. A caller that is cancelled, as the line
+        breaks, does not stop it: what is recorded must also begin.
         """
-        async with self._receiving:
-            now = self._clock.stamp()
+        await self._receiving.acquire()
+        self._received = asyncio.create_task(self._receive(payload, retained=retained))
+        self._received.add_done_callback(lambda _: self._receiving.release())
+        await asyncio.shield(self._received)
+
+    async def _receive(self, payload: bytes, *, retained: bool) -> None:
+        now = self._clock.stamp()
+        try:
+            signed = await self._authenticate(payload, now)
+            digest = hashlib.sha256(payload).hexdigest()
+            record = Record(signed.command, signed.signers, now, digest)
             try:
-                signed = await self._authenticate(payload, now)
-                digest = hashlib.sha256(payload).hexdigest()
-                record = Record(signed.command, signed.signers, now, digest)
-                try:
-                    await self._take_in(record, signed, retained=retained)
-                except LedgerError as error:
-                    await self._without_ledger(record, signed, error)
-            except RefusedError as refusal:
-                await self._turn_away(claimed_id(payload), refusal)
+                await self._take_in(record, signed, retained=retained)
+            except LedgerError as error:
+                await self._without_ledger(record, signed, error, retained=retained)
+        except RefusedError as refusal:
+            await self._turn_away(claimed_id(payload), refusal)
 
     async def _authenticate(self, payload: bytes, now: Stamp) -> SignedCommand:
         """Check the signatures by the operators' keys as they are now, or were just now."""
@@ -166,8 +173,7 @@ class Executor:
 
     async def _take_in(self, record: Record, signed: SignedCommand, *, retained: bool) -> None:
         if retained and await self._ledger.recall(record.command) is None:
-            text = "a retained command is never done: publish it without the retain flag"
-            raise RefusedError(code="retained", text=text)
+            raise _retained()
         now, order, begun = record.received, None, None
         try:
             order = self._rules.authorise(signed, self._trust.keys, now=now)
@@ -241,11 +247,14 @@ class Executor:
     # -- without a ledger ------------------------------------------------------------------
 
     async def _without_ledger(
-        self, record: Record, signed: SignedCommand, error: LedgerError
+        self, record: Record, signed: SignedCommand, error: LedgerError, *, retained: bool
     ) -> None:
-        """Do what is harmless when done twice; refuse the rest."""
+        """Do what is harmless when done twice, and not a replay by its dates; refuse the rest."""
+        if retained:
+            raise _retained()
         order = self._rules.authorise(signed, self._trust.keys, now=record.received)
-        if not order.harmless:
+        dated = record.received.time_quality == "synced" and record.command.challenge is None
+        if not order.harmless or not (dated or order.action.instant):
             text = f"nothing can be recorded now ({error}), and this is not done unrecorded"
             raise RefusedError(code="storage", text=text)
         if record.command.id in self._unrecorded:
@@ -265,3 +274,8 @@ class Executor:
     async def _do_unrecorded(self, record: Record, order: Order) -> None:
         receipt = await self._runner.perform(record, order)
         await self._publish(receipt, self._clock.stamp())
+
+
+def _retained() -> RefusedError:
+    text = "a retained command is never done: publish it without the retain flag"
+    return RefusedError(code="retained", text=text)

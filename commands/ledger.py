@@ -21,6 +21,7 @@ from contract.receipt import Receipt
 
 _log = structlog.get_logger()
 
+_MAX_ERROR = 500
 _MARK_S = 0.05
 """How long it may wait for company that a receipt was handed on."""
 
@@ -198,7 +199,7 @@ class Ledger:
         except sqlite3.Error as error:
             failed = LedgerError(f"command ledger {self._path}: {error}")
             if _is_damaged(error):
-                self._set_aside(error, loop)
+                self._set_aside_or_wait(error, loop)
         except OSError as error:
             failed = LedgerError(f"command ledger {self._path}: {error.strerror}")
         if failed is not None:
@@ -213,6 +214,11 @@ class Ledger:
             call.error = error
         except sqlite3.IntegrityError as error:
             call.error = LedgerError(f"command ledger {self._path}: {error}")
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - logged, and no harm to its neighbours
+            _log.exception("ledger_call_crashed")
+            call.error = LedgerError(f"command ledger {self._path}: {error!r}"[:_MAX_ERROR])
 
     def _open_or_replace(self, loop: asyncio.AbstractEventLoop) -> LedgerStore:
         try:
@@ -235,6 +241,13 @@ class Ledger:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    def _set_aside_or_wait(self, error: sqlite3.Error, loop: asyncio.AbstractEventLoop) -> None:
+        """Set the file aside; where the disk does not let us, the next call tries again."""
+        try:
+            self._set_aside(error, loop)
+        except OSError as problem:
+            _log.error("ledger_not_set_aside", error=str(error), problem=str(problem))
 
     def _set_aside(self, error: sqlite3.Error, loop: asyncio.AbstractEventLoop) -> None:
         self._close()

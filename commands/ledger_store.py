@@ -7,7 +7,7 @@ other.
 What a kiosk has forgotten it must not do again. ``floor`` is the latest expiry among the
 commands that were forgotten: one that expires no later may be a replay of those. ``since`` is
 when the record began: what could be signed before that may have been done by a record that is
-lost.
+lost. Dates that cannot be, because a clock was wrong or a command made them up, do not last.
 """
 
 import json
@@ -24,7 +24,7 @@ from commands.errors import RefusedError, ReplayError
 from commands.settings import CommandSettings
 from contract import Stamp
 from contract.audit import Facts
-from contract.command import Command
+from contract.command import MAX_VALIDITY_S, Command
 from contract.receipt import TERMINAL, Receipt
 
 _SCHEMA = """
@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS command (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS command_open ON command(state) WHERE state IN ('accepted', 'running');
 CREATE INDEX IF NOT EXISTS command_exp ON command(exp);
+CREATE INDEX IF NOT EXISTS command_ended ON command(ended_s);
 CREATE INDEX IF NOT EXISTS command_disruptive ON command(number) WHERE disruptive;
 CREATE TABLE IF NOT EXISTS receipt (
     number     INTEGER PRIMARY KEY,
@@ -58,6 +59,8 @@ CREATE INDEX IF NOT EXISTS receipt_unpublished ON receipt(number) WHERE NOT publ
 CREATE TABLE IF NOT EXISTS memory (floor INTEGER NOT NULL, since INTEGER NOT NULL) STRICT;
 INSERT INTO memory SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM memory);
 """
+_AFTER_ANOTHER = -1
+"""``since`` is not known yet, and what was done just before may have been forgotten."""
 _FORGET_SHARE = 16
 _PUBLISH_AT_ONCE = 100
 _HOUR_MS = 3_600_000
@@ -135,7 +138,9 @@ class LedgerStore:
             self._since: int = self._db.execute("SELECT since FROM memory").fetchone()[0]
             with self.transaction():
                 reason = f"the one before was damaged, see {former.name}" if former else "new"
-                self.audit.begin(stamp, reason)
+                if self.audit.begin(stamp, reason) and former:
+                    self._db.execute("UPDATE memory SET since = ?", (_AFTER_ANOTHER,))
+                    self._since = _AFTER_ANOTHER
         except BaseException:
             self._db.close()
             raise
@@ -158,10 +163,19 @@ class LedgerStore:
 
     def note_time(self, stamp: Stamp) -> None:
         """Note when this record began, as soon as the clock can be believed."""
-        if not self._since and stamp.time_quality == "synced":
-            since = int(stamp.time.timestamp())
-            self._db.execute("UPDATE memory SET since = ?", (since,))
-            self._since = since
+        if stamp.time_quality != "synced":
+            return
+        now_s, margin_s = int(stamp.time.timestamp()), 2 * self._settings.clock_leeway_s
+        if not 0 < self._since <= now_s + margin_s:
+            # By a clock that is ahead as far as it may, something done just before was dated later.
+            self._since = now_s + margin_s if self._since == _AFTER_ANOTHER else now_s
+            self._db.execute("UPDATE memory SET since = ?", (self._since,))
+        latest_s = self._latest_exp(now_s)
+        self._db.execute("UPDATE memory SET floor = ? WHERE floor > ?", (latest_s, latest_s))
+
+    def _latest_exp(self, now_s: int) -> int:
+        """No command that expires later is valid yet."""
+        return now_s + self._settings.clock_leeway_s + MAX_VALIDITY_S
 
     def take_in(
         self,
@@ -275,9 +289,11 @@ class LedgerStore:
 
         Raises:
             ReplayError: it is not known, but old enough to have been forgotten.
+            RefusedError: another command had its id.
         """
         known = self.last_step(command.id)
         if known is not None:
+            self._check_same(command)
             return known
         floor = self._db.execute("SELECT floor FROM memory").fetchone()[0]
         if command.exp <= floor:
@@ -291,6 +307,16 @@ class LedgerStore:
             raise ReplayError(text)
         return None
 
+    def _check_same(self, command: Command) -> None:
+        """Refuse what was signed under the id of another command: its receipts are not these."""
+        (document,) = self._db.execute(
+            "SELECT document FROM command WHERE id = ?", (command.id,)
+        ).fetchone()
+        again = Command.model_validate_json(command.model_dump_json())
+        if again != Command.model_validate_json(document):
+            text = "another command came with this id before: every command needs an id of its own"
+            raise RefusedError(code="malformed", text=text)
+
     def last_step(self, command_id: str) -> Step | None:
         """Return the newest receipt of a command, or ``None`` where it is not known."""
         row = self._db.execute(
@@ -301,9 +327,14 @@ class LedgerStore:
         return None if row is None else _step(row)
 
     def unpublished(self) -> list[Step]:
-        """Return some receipts that were not handed on yet, the oldest first."""
+        """Return some receipts that were not handed on yet, the oldest first.
+
+        Without those after which a later one of the same command was: they would look like news.
+        """
         rows = self._db.execute(
-            "SELECT number, document, stamp FROM receipt WHERE NOT published"
+            "SELECT number, document, stamp FROM receipt AS one WHERE NOT published"
+            " AND NOT EXISTS (SELECT 1 FROM receipt AS later WHERE later.published"
+            " AND later.command_id = one.command_id AND later.number > one.number)"
             " ORDER BY number LIMIT ?",
             (_PUBLISH_AT_ONCE,),
         )
@@ -372,12 +403,15 @@ class LedgerStore:
 
     def _forget(self, now: Stamp) -> None:
         """Make room: what is older than the retention, then whatever expires first."""
+        latest_exp = None
         if now.time_quality == "synced":
             now_s = int(now.time.timestamp())
+            latest_exp = self._latest_exp(now_s)
             self._delete(
-                "SELECT number FROM command WHERE exp < ? AND ended_s < ?",
+                "SELECT number FROM command WHERE +exp < ? AND ended_s < ?",
                 now_s,
                 now_s - self._settings.ledger_retention_days * 86_400,
+                latest_exp=latest_exp,
             )
         rows = self._db.execute("SELECT count(*) FROM command").fetchone()[0]
         pages = self._db.execute("PRAGMA page_count").fetchone()[0]
@@ -391,17 +425,18 @@ class LedgerStore:
                 "SELECT number FROM command WHERE state NOT IN ('accepted', 'running')"
                 " ORDER BY exp LIMIT ?",
                 excess,
+                latest_exp=latest_exp,
             )
 
-    def _delete(self, which: str, *values: int) -> None:
+    def _delete(self, which: str, *values: int, latest_exp: int | None) -> None:
         gone = self._db.execute(
             f"DELETE FROM command WHERE number IN ({which}) RETURNING exp",  # noqa: S608 - ours
             values,
         ).fetchall()
-        if gone:
-            self._db.execute(
-                "UPDATE memory SET floor = max(floor, ?)", (max(exp for (exp,) in gone),)
-            )
+        # What was never valid was never done.
+        valid = [exp for (exp,) in gone if latest_exp is None or exp <= latest_exp]
+        if valid:
+            self._db.execute("UPDATE memory SET floor = max(floor, ?)", (max(valid),))
 
 
 def _within_hour(then: Stamp, now: Stamp) -> bool:

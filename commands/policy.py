@@ -49,7 +49,7 @@ DEFAULT_POLICY: Mapping[str, Policy] = MappingProxyType(
         "service.unlock": Policy(),
         "door.lock": Policy(roles=_SENIORS, disruptive=True, serving="refuse"),
         "door.unlock": Policy(roles=_SENIORS),
-        "config.push": Policy(roles=_SENIORS, disruptive=True, timeout_s=900, per_hour=12),
+        "config.push": Policy(roles=_SENIORS, disruptive=True, timeout_s=4500, per_hour=12),
         "keys.update": Policy(roles=_SENIORS, signers=2, disruptive=True, per_hour=12),
         "snapshot": Policy(timeout_s=60, per_hour=120),
         "announce": Policy(timeout_s=300, per_hour=60),

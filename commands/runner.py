@@ -47,6 +47,11 @@ class _Job:
     cancelled_by: str | None = None
     task: asyncio.Task[None] | None = None
 
+    @property
+    def group(self) -> str | None:
+        """In which it waits or runs."""
+        return None if self.order is None else self.order.action.group
+
 
 class Runner:
     """Runs jobs while :meth:`run` does; the ledger keeps them over restarts.
@@ -93,25 +98,30 @@ class Runner:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                async with loading:
-                    while steps := await self._ledger.unpublished():
-                        await self.hand_on(steps)
-                    found = await self._ledger.open_commands()
-                    self._tasks = tasks
-                    for one in found:
-                        self._begin_job(_Job(one.record, begun=one.begun, fresh=False))
-                while not await self._ledger.knows_since():
-                    await self._clock.sleep(_LEARN_S)
-                await asyncio.Event().wait()
+                try:
+                    await self._load(loading, tasks)
+                    while not await self._ledger.knows_since():
+                        await self._clock.sleep(_LEARN_S)
+                    await asyncio.Event().wait()
+                finally:
+                    self._tasks = None  # a job that takes long to end must not let others begin
         finally:
-            self._tasks = None
             self._jobs.clear()
             self._groups.clear()
+
+    async def _load(self, loading: asyncio.Lock, tasks: asyncio.TaskGroup) -> None:
+        async with loading:
+            while steps := await self._ledger.unpublished():
+                await self.hand_on(steps)
+            found = await self._ledger.open_commands()
+            self._tasks = tasks
+            for one in found:
+                self._begin_job(_Job(one.record, begun=one.begun, fresh=False))
 
     def can_begin_now(self, order: Order) -> bool:
         """Whether a job for this order would begin at once."""
         group = order.action.group
-        free = group is None or not self._groups[group].locked()
+        free = group is None or all(job.group != group for job in self._jobs.values())
         held_up = (
             order.policy.serving == "wait" and order.heeds_serving and self._serving.is_serving
         )
@@ -182,12 +192,15 @@ class Runner:
                 await self._step(
                     job, receipt_for(job.record, "cancelled", code="cancelled", text=text)
                 )
+        except Exception:
+            self._tasks = None  # it takes the others with it
+            raise
         finally:
             self._jobs.pop(job.record.command.id, None)
 
     async def _carry_out(self, job: _Job) -> None:
         try:
-            order = job.order or self._rules.read(job.record.command)
+            order = job.order = job.order or self._rules.read(job.record.command)
         except RefusedError as refusal:  # an agent of another version accepted it
             job.final = True
             await self._step(

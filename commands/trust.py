@@ -74,6 +74,7 @@ class Trust:
         self._write = write
         self._on_fault = on_fault
         self._on_change = on_change
+        self._reading = asyncio.Lock()
         self._versions: tuple[_Version, _Version] | None = None
         self._base = ""
         self._read_before = False
@@ -85,6 +86,10 @@ class Trust:
 
     async def refresh(self) -> None:
         """Read the files if they are not those last read. Never raises."""
+        async with self._reading:  # what was read first must not come in force last
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         try:
             found = await asyncio.to_thread(self._read_if_changed)
         except _UnusableError as error:
@@ -172,6 +177,8 @@ class Trust:
         try:
             rotated = parse(_Rotated, self._rotated.read_bytes(), limit=2 * MAX_KEY_SET_BYTES)
         except (OSError, ContractError) as error:
+            if isinstance(error, OSError):
+                self._versions = None  # rights are mended without a new file
             # Falling back to the root could revive a key that was taken out.
             msg = (
                 f"{self._rotated} cannot be read ({error}); every command is refused until "

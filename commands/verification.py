@@ -156,7 +156,7 @@ def authenticate(payload: bytes, trust: Trust, *, kiosk: str, now: Stamp) -> Sig
         signed = open_command(payload, trust.verifiers, algorithm=trust.algorithm)
     except ContractError as error:
         raise refusal_of(error, trust) from None
-    signers = tuple(kid for kid in signed.signers if _valid(trust.keys[kid], now))
+    signers = tuple(kid for kid in signed.signers if is_valid(trust.keys[kid], now))
     if not signers:
         text = f"the key {signed.signers[0]} is not valid at this date"
         raise RefusedError(code="key_not_valid", text=text)
@@ -195,7 +195,8 @@ def check_signers(order: Order, signers: Sequence[OperatorKey]) -> None:
         raise RefusedError(code="second_signature", text=text)
 
 
-def _valid(key: OperatorKey, now: Stamp) -> bool:
+def is_valid(key: OperatorKey, now: Stamp) -> bool:
+    """Whether a key may sign now, as far as the clock can tell."""
     return now.time_quality != "synced" or key.valid_at(now.time.timestamp())
 
 

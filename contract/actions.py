@@ -97,7 +97,10 @@ class DoorUnlock(Arguments, action="door.unlock"):
 
 
 class ConfigPush(Arguments, action="config.push"):
-    """Put settings in force on trial; what cuts the kiosk off or breaks it goes back by itself."""
+    """Put settings in force on trial; what cuts the kiosk off or breaks it goes back by itself.
+
+    Settings of the link take two persons' signatures.
+    """
 
     version: int = Field(ge=1, lt=2**53, description="Higher than any that was tried before.")
     settings: dict[str, Any] = Field(

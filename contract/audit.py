@@ -30,8 +30,8 @@ TYP = "kiosk-audit-head"
 """What a signature under a head says that it was given for."""
 NOTHING = "0" * 64
 """Stands for the hash of the entry before the first."""
-MAX_DATA_BYTES = 16 * 1024
-"""An entry's data in canonical form."""
+MAX_DATA_BYTES = 32 * 1024
+"""An entry's data in canonical form: the longest texts of a command fit, were they all escapes."""
 MAX_LINE_BYTES = MAX_DATA_BYTES + 2048
 """A line of an exported trail."""
 _MAX_HEAD_BYTES = 2048

@@ -21,6 +21,8 @@ TYP = "kiosk-command"
 
 MAX_VALIDITY_S = 7 * 86_400
 """From ``nbf`` to ``exp``: a signed command is not a permanent licence."""
+MAX_DATE_S = 253_402_300_799
+"""The end of the year 9999: what comes later is no date."""
 
 
 class Command(WireModel):
@@ -54,6 +56,9 @@ class Command(WireModel):
     def _validity(self) -> "Command":
         if not 0 < self.exp - self.nbf <= MAX_VALIDITY_S:
             msg = f"exp must be later than nbf, by at most {MAX_VALIDITY_S} s"
+            raise ValueError(msg)
+        if self.exp > MAX_DATE_S:
+            msg = "exp is later than the year 9999"
             raise ValueError(msg)
         if (self.challenge is None) != (self.answers is None):
             msg = "challenge and answers go together"

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 
 import rfc8785
 from joserfc.jwk import OKPKey
-from joserfc.util import urlsafe_b64decode
+from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from contract.limits import MAX_KEY_SET_BYTES
@@ -19,20 +19,34 @@ from contract.wire import Name, Text, WireModel, parse
 
 Role = Literal["viewer", "operator", "supervisor", "maintainer"]
 ROLES: frozenset[Role] = frozenset(get_args(Role))
+_LATEST_S = 253_402_300_799
+"""A key set has a canonical form (RFC 8785), which cannot say every integer."""
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Beside format characters and variation selectors: joiners, fillers and the empty Braille sign."""
 
 
 def _check_32_bytes(value: str) -> str:
     try:
-        size = len(urlsafe_b64decode(value.encode()))
+        key = urlsafe_b64decode(value.encode())
     except Base64Error:
-        size = 0
-    if size != 32:
+        key = b""
+    # Decoders pass over what they do not know: one key must have one text.
+    if len(key) != 32 or urlsafe_b64encode(key).decode() != value:
         msg = "32 bytes in base64url without padding are expected"
         raise ValueError(msg)
     return value
 
 
 KeyBytes = Annotated[str, StringConstraints(max_length=64), AfterValidator(_check_32_bytes)]
+
+
+def _is_invisible(sign: str) -> bool:
+    """Whether a reader sees nothing of it, and it is no space (Unicode, DerivedCoreProperties)."""
+    return not sign.isspace() and (
+        unicodedata.category(sign) in {"Cc", "Cf"}
+        or sign in _INVISIBLE
+        or "VARIATION SELECTOR" in unicodedata.name(sign, "")
+    )
 
 
 class OperatorKey(WireModel):
@@ -51,6 +65,11 @@ class OperatorKey(WireModel):
 
     @model_validator(mode="after")
     def _validity(self) -> "OperatorKey":
+        if not all(
+            0 <= moment <= _LATEST_S for moment in (self.nbf, self.exp) if moment is not None
+        ):
+            msg = f"key {self.kid}: nbf and exp are seconds from 1970 to the year 9999"
+            raise ValueError(msg)
         if self.nbf is not None and self.exp is not None and self.exp <= self.nbf:
             msg = f"key {self.kid}: exp must be later than nbf"
             raise ValueError(msg)
@@ -58,8 +77,10 @@ class OperatorKey(WireModel):
 
     @property
     def person(self) -> str:
-        """Whose key it is: several keys of one name are one person."""
-        return " ".join(unicodedata.normalize("NFKC", self.name).casefold().split())
+        """Whose key it is: several keys of one name, as the eye reads it, are one person."""
+        folded = unicodedata.normalize("NFKC", self.name).casefold()
+        seen = "".join(sign for sign in folded if not _is_invisible(sign))
+        return " ".join(unicodedata.normalize("NFKC", seen).split())
 
     def valid_at(self, unix_s: float) -> bool:
         """Whether the key may sign at this moment."""
@@ -92,18 +113,23 @@ class PrivateKey(OperatorKey):
 
 
 class KeySet(WireModel):
-    """A JWK Set of operators' public keys, each ``kid`` once."""
+    """A JWK Set of operators' public keys, each ``kid`` and each key once."""
 
     keys: tuple[OperatorKey, ...]
 
     @model_validator(mode="after")
     def _unique(self) -> "KeySet":
         seen: set[str] = set()
+        owners: dict[str, str] = {}
         for key in self.keys:
             if key.kid in seen:
                 msg = f"kid {key.kid!r} appears twice"
                 raise ValueError(msg)
             seen.add(key.kid)
+            # Under two names, it would let one person sign for two.
+            if (other := owners.setdefault(key.x, key.kid)) != key.kid:
+                msg = f"{other!r} and {key.kid!r} are the same key"
+                raise ValueError(msg)
         return self
 
 

@@ -47,7 +47,12 @@ class WireModel(BaseModel):
     """Strict and immutable: an unknown field is an error, never silently dropped."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, ser_json_inf_nan="null"
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        ser_json_inf_nan="null",
+        defer_build=True,
     )
 
 

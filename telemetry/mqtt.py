@@ -304,6 +304,7 @@ class MqttConnection:
         if self._reason is None:
             self._reading = True
             self._loop.add_reader(self._line.fileno(), self._read)
+            self._loop.call_soon(self._read)  # the socket says nothing of what the line has read
 
     def _read(self) -> None:
         try:

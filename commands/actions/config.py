@@ -50,7 +50,12 @@ def config_push(configs: Configs) -> Action[ConfigPush]:
             raise ActionError(msg, code="interrupted")
         return _result(outcome)
 
-    return Action(ConfigPush, run=run, resume=resume, group=GROUP)
+    return Action(ConfigPush, run=run, resume=resume, group=GROUP, signers=_signers)
+
+
+def _signers(arguments: ConfigPush) -> int:
+    """Whoever moves a kiosk to another broker takes its password along: that takes two persons."""
+    return 2 if "link" in arguments.settings else 1
 
 
 def _result(outcome: ConfigChanged) -> Result:

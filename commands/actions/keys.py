@@ -6,6 +6,7 @@ from commands.action import Action, Invocation, Result
 from commands.errors import ActionError
 from commands.policy import Policy
 from commands.trust import Trust
+from commands.verification import is_valid
 from contract import Clock
 from contract.actions import KeysUpdate
 from contract.keys import KeySet, fingerprint
@@ -19,12 +20,8 @@ def keys_update(trust: Trust, *, policy: Callable[[], Policy], clock: Clock) -> 
     """
 
     def check(keys: KeySet) -> None:
-        row, now = policy(), clock.stamp().time.timestamp()
-        able = {
-            key.person
-            for key in keys.keys
-            if key.role in row.roles and (not key.exp or key.exp > now)
-        }
+        row, now = policy(), clock.stamp()
+        able = {key.person for key in keys.keys if key.role in row.roles and is_valid(key, now)}
         if len(able) < row.signers:
             text = (
                 f"this set leaves {len(able)} of the {row.signers} persons whose signatures "

@@ -11,6 +11,7 @@ def maintenance_on(desk: Desk) -> Action[MaintenanceOn]:
     """Make the action. Its result: ``until``, and ``saved``: whether it outlives a restart."""
 
     async def run(arguments: MaintenanceOn, invocation: Invocation) -> Result:
+        invocation.no_return()
         until = await desk.closing.begin_maintenance(
             text=arguments.text, for_s=arguments.for_s, by=", ".join(invocation.signers)
         )
@@ -22,7 +23,8 @@ def maintenance_on(desk: Desk) -> Action[MaintenanceOn]:
 def maintenance_off(desk: Desk) -> Action[MaintenanceOff]:
     """Make the action. Its result: ``was_on``, and ``saved``."""
 
-    async def run(_: MaintenanceOff, _invocation: Invocation) -> Result:
+    async def run(_: MaintenanceOff, invocation: Invocation) -> Result:
+        invocation.no_return()
         was_on = await desk.closing.end_maintenance()
         return {"was_on": was_on, "saved": desk.is_saved}
 

@@ -16,6 +16,7 @@ def service_lock(desk: Desk) -> Action[ServiceLock]:
     """
 
     async def run(arguments: ServiceLock, invocation: Invocation) -> Result:
+        invocation.no_return()
         problem = await desk.closing.lock(
             text=arguments.text, for_s=arguments.for_s, command_id=invocation.command.id
         )
@@ -38,6 +39,7 @@ def service_unlock(desk: Desk) -> Action[ServiceUnlock]:
     """
 
     async def run(_: ServiceUnlock, invocation: Invocation) -> Result:
+        invocation.no_return()
         problem = await desk.closing.unlock(command_id=invocation.command.id)
         return {
             "state": desk.closing.state,

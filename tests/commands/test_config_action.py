@@ -72,3 +72,11 @@ async def test_restart_before_the_trial():
     with pytest.raises(ActionError, match="push it again") as caught:
         await action.resume(ARGUMENTS, asked())
     assert caught.value.code == "interrupted"
+
+
+def test_moving_a_kiosk_takes_two_persons():
+    """Another broker would get the kiosk's password: that is not one person's to decide."""
+    action = config_push(Keeper(None))
+    alone = ConfigPush(version=1, settings={"log": {"level": "debug"}})
+    moved = ConfigPush(version=1, settings={"link": {"host": "elsewhere.example"}})
+    assert (action.signers(alone), action.signers(moved)) == (1, 2)

@@ -6,7 +6,7 @@ import pytest
 
 from commands.errors import ActionError
 from commands.runner import MAX_RESULT_BYTES
-from contract.command import sign_command
+from contract.command import MAX_DATE_S, sign_command
 from contract.receipt import Receipt
 from tests.support.clock import START, ManualClock
 from tests.support.commanded import Deed, pin
@@ -398,3 +398,64 @@ async def test_without_operators_the_answer_says_so(make_kiosk):
     assert isinstance(receipt, Receipt)
     assert receipt.code == "unknown_key"
     assert "operators.json" in receipt.text
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+async def test_a_line_that_breaks_while_a_command_comes_in_loses_nothing(make_kiosk, turns):
+    """Who hands a command on may be cancelled at any moment: what was recorded is carried out."""
+    deed = Deed()
+    kiosk = make_kiosk(deeds=[deed])
+    command = make_command(action="deed", args={})
+    async with kiosk.running():
+        await kiosk.clock.settle()
+        handing = asyncio.create_task(kiosk.send(command))
+        for _ in range(turns):
+            await asyncio.sleep(0.0002)
+        handing.cancel()
+        await asyncio.gather(handing, return_exceptions=True)
+        await kiosk.send(command)
+        await kiosk.ended(command)
+    assert (kiosk.terminal(command), deed.done) == ({"succeeded"}, 1)
+
+
+@pytest.mark.parametrize("quality", ["synced", "unsynced"])
+async def test_no_command_makes_the_kiosk_deaf(make_kiosk, quality):
+    """The longest texts and latest dates that can be signed are answered; nothing is raised."""
+    kiosk = make_kiosk(clock=ManualClock(quality))
+    odd = "\x01" * 1024
+    await kiosk.send(make_command(reason=odd, ticket=odd, args={odd: 1}))
+    await kiosk.send(make_command(nbf=MAX_DATE_S - 9, exp=MAX_DATE_S))
+    later = make_command().model_copy(update={"nbf": 2**64, "exp": 2**64 + 9})
+    await kiosk.send(later)
+    assert kiosk.receipts[0].code == "bad_arguments"
+    assert (kiosk.receipts[-1].claimed_id, kiosk.receipts[-1].code) == (later.id, "malformed")
+
+
+async def test_an_id_belongs_to_one_command(make_kiosk):
+    """A command under another's id is not done, and is not answered with the other's receipts."""
+    deed, viewer = Deed(), make_key("viewer", role="viewer")
+    kiosk = make_kiosk(deeds=[deed], keys=[viewer])
+    ping = make_command()
+    async with kiosk.running():
+        await kiosk.send(ping, viewer)
+        await kiosk.send(make_command(action="deed", args={}, id=ping.id))
+    last = kiosk.receipts[-1]
+    assert (last.command_id, last.claimed_id, last.code) == (None, ping.id, "malformed")
+    assert "another command came with this id" in last.text
+    assert deed.done == 0
+
+
+@pytest.mark.parametrize(
+    ("quality", "retained", "code"),
+    [("synced", True, "retained"), ("unsynced", False, "storage"), ("synced", False, None)],
+)
+async def test_without_a_ledger_nothing_is_replayed(make_kiosk, quality, retained, code):
+    """With neither a memory nor dates, or retained, even what may be done twice is not done."""
+    deed = Deed(idempotent=True)
+    kiosk = make_kiosk(deeds=[deed], clock=ManualClock(quality))
+    kiosk.ledger_path.mkdir()
+    command = make_command(action="deed", args={})
+    await kiosk.send(command, retained=retained)
+    if code is None:
+        await kiosk.ended(command)
+    assert (kiosk.receipts[-1].code, deed.done) == (code, 0 if code else 1)

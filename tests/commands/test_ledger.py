@@ -1,8 +1,12 @@
 """What the ledger keeps, what it forgets, and what it does when its file is damaged."""
 
 import asyncio
+import errno
+import os
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -133,7 +137,7 @@ async def test_a_damaged_file_is_set_aside(tmp_path, damage):
     first.path.write_bytes(content)
 
     book = Book(tmp_path / "ledger.db")
-    command = await book.add()
+    command = await book.add(nbf=NOW_S + 30)
     assert await book.knows(command)
     await book.ledger.close()
     assert (tmp_path / "ledger.db.corrupt-1").read_bytes() == content
@@ -156,7 +160,7 @@ async def test_damage_while_running_is_survived(book):
     db.close()
     with pytest.raises(LedgerError, match="malformed"):
         await book.add()
-    command = await book.add()
+    command = await book.add(nbf=NOW_S + 30)
     assert await book.knows(command)
     assert len(book.faults) == 1
 
@@ -194,3 +198,67 @@ async def test_calls_made_together_share_a_transaction(book):
     )
     assert isinstance(two, LedgerError)
     assert await book.knows(one)
+
+
+async def test_after_a_damaged_record_its_last_commands_are_refused(tmp_path):
+    """What was done just before by an operator's clock that is ahead is not done again."""
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no ledger" * 1000)
+    book = Book(path)
+    assert await book.ledger.knows_since()
+    assert await book.refuses(nbf=NOW_S + 29)
+    assert not await book.refuses(nbf=NOW_S + 30)
+    await book.ledger.close()
+
+
+async def test_a_date_that_was_wrong_does_not_last(book):
+    """A clock that was once synchronised with a wrong one shuts out nothing when it is right."""
+    book.clock.wall_offset = timedelta(days=80 * 365)
+    assert await book.ledger.knows_since()
+    assert await book.refuses()
+    book.clock.wall_offset = timedelta()
+    await book.ledger.knows_since()
+    assert not await book.refuses()
+
+
+@pytest.mark.parametrize("quality", ["synced", "unsynced"])
+async def test_made_up_dates_do_not_shut_others_out(book, quality):
+    """Whoever fills the record with commands of the next century does not end its use."""
+    book.clock.quality = quality
+    for number in range(102):
+        await book.add("rejected", nbf=NOW_S + 10**9, exp=NOW_S + 10**9 + 1 + number)
+    book.clock.quality = "synced"
+    await book.ledger.knows_since()
+    await book.clock.advance(60)
+    assert not await book.refuses(nbf=NOW_S + 60, exp=NOW_S + 60 + 7 * DAY_S)
+
+
+async def test_a_call_that_crashes_harms_no_other(book):
+    """What is asked for in the same transaction happens all the same."""
+
+    def crash(_store):
+        raise OverflowError
+
+    crashed, known = await asyncio.gather(
+        book.ledger._call(crash), book.ledger.knows_since(), return_exceptions=True
+    )
+    assert isinstance(crashed, LedgerError)
+    assert known is True
+
+
+async def test_damage_on_a_disk_that_takes_nothing_is_an_error_like_others(book, monkeypatch):
+    """Where the damaged file cannot be set aside the call fails, and the next one tries again."""
+
+    def no_rename(_path, _target):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def damage(_store):
+        text = "database disk image is malformed"
+        raise sqlite3.DatabaseError(text)
+
+    command = await book.add()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", no_rename)
+        with pytest.raises(LedgerError, match="malformed"):
+            await book.ledger._call(damage)
+    assert await book.knows(command)

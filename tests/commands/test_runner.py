@@ -1,12 +1,13 @@
 """Running: groups, time limits, progress, cancelling."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from contract.keys import KeySet
 from tests.support.commanded import Deed, pin
-from tests.support.operators import make_command, make_key
+from tests.support.operators import NOW_S, make_command, make_key
 
 
 def order(deed: Deed, **fields):
@@ -243,3 +244,108 @@ async def test_jobs_end_before_the_runner_does(make_kiosk):
         await deed.begun.wait()
     assert deed.stopped == 1
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_comes_late_does_not_begin_first(make_kiosk, turns):
+    """While others of its group wait, a command is not recorded as running: it may expire."""
+    release = asyncio.Event()
+
+    async def run(_arguments, _invocation):
+        await release.wait()
+        return {}
+
+    deed = Deed()
+    kiosk = make_kiosk(deeds=[deed], actions=[replace(Deed("gate").action, run=run)])
+    first, second, late = make_command(action="gate", args={}), order(deed), order(deed)
+    async with kiosk.running():
+        await kiosk.send(first)
+        await kiosk.send(second)
+        release.set()
+        await kiosk.until(lambda: bool(kiosk.terminal(first)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await kiosk.send(late)
+        await kiosk.ended(second, late)
+    steps = [(one.command_id, one.status) for one in kiosk.receipts]
+    assert steps.index((second.id, "succeeded")) < steps.index((late.id, "running"))
+
+
+async def test_what_comes_while_the_runner_ends_waits_for_the_next(make_kiosk):
+    """A job that takes its time to stop lets no other begin, and refuses nothing."""
+    release, begun, after = asyncio.Event(), asyncio.Event(), Deed("after")
+
+    async def stubborn(_arguments, _invocation):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await release.wait()
+
+    slow = replace(Deed("slow", group="slow").action, run=stubborn)
+    kiosk = make_kiosk(deeds=[after], actions=[slow])
+    command = order(after)
+    running = asyncio.create_task(kiosk.executor.run())
+    await kiosk.send(make_command(action="slow", args={}))
+    await begun.wait()
+    running.cancel()
+    await kiosk.clock.settle()
+    await kiosk.send(command)
+    release.set()
+    await asyncio.gather(running, return_exceptions=True)
+    assert after.done == 0
+    async with kiosk.running():
+        await kiosk.ended(command)
+    assert (kiosk.terminal(command), after.done) == ({"succeeded"}, 1)
+
+
+async def test_the_terminal_receipt_stays_the_last(make_kiosk):
+    """A receipt that could not be handed on is not told after the end of its command."""
+    deed, blocker = Deed(), Deed("blocker")
+    blocker.hangs = True
+    kiosk = make_kiosk(deeds=[deed, blocker])
+    first, command = order(blocker), order(deed)
+    stuck, publish = asyncio.Event(), kiosk.publish
+
+    async def sluggish(receipt, stamp):
+        if (receipt.command_id, receipt.status) == (command.id, "running") and not stuck.is_set():
+            stuck.set()
+            await asyncio.Event().wait()
+        await publish(receipt, stamp)
+
+    kiosk.publish = sluggish
+    kiosk.boot()
+    async with kiosk.running():
+        await kiosk.send(first)
+        await kiosk.send(command)
+        await kiosk.send(cancel(first))
+        await stuck.wait()
+        stop = cancel(command)
+        await kiosk.send(stop)
+        await kiosk.ended(command, stop)
+    await kiosk.ledger.close()
+    kiosk.boot()
+    another = order(deed)
+    async with kiosk.running():
+        await kiosk.send(another)
+        await kiosk.ended(another)
+    assert [one.status for one in kiosk.receipts if one.command_id == command.id] == [
+        "accepted",
+        "cancelled",
+    ]
+
+
+async def test_keys_that_are_not_valid_yet_cannot_replace_any(make_kiosk):
+    """A set that nobody could use before next year would lock everybody out until then."""
+    seniors = [make_key(name, role="supervisor") for name in ("wang", "zhou")]
+    kiosk = make_kiosk(keys=seniors, with_keys_update=True)
+    await kiosk.trust.refresh()
+    later = [make_key(name, role="supervisor", nbf=NOW_S + 10**7) for name in ("sun", "wu")]
+    keys = [key.public().model_dump(mode="json", exclude_none=True) for key in later]
+    args = {"keys": keys, "replaces": kiosk.trust.fingerprint}
+    update = make_command(action="keys.update", args=args)
+    async with kiosk.running():
+        await kiosk.send(update, *seniors)
+        await kiosk.ended(update)
+    assert kiosk.terminal(update) == {"failed"}
+    assert "leaves 0 of the 2 persons" in kiosk.receipts[-1].text

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,17 @@ def _lives(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+async def test_what_is_closed_is_not_called_cancelled(tmp_path: Path):
+    """Locking and unlocking, and maintenance, cannot be stopped halfway: each says so at once."""
+    life, said = DeskOnFile(tmp_path), []
+    for action, arguments in (
+        (service_lock(life.desk), ServiceLock()),
+        (service_unlock(life.desk), ServiceUnlock()),
+        (maintenance_on(life.desk), MaintenanceOn()),
+        (maintenance_off(life.desk), MaintenanceOff()),
+    ):
+        order = invocation(arguments, life.clock.stamp())
+        await action.run(arguments, replace(order, no_return=lambda: said.append(True)))
+    assert len(said) == 4

@@ -120,7 +120,7 @@ def test_what_has_no_exact_form_is_refused(value):
 
 
 def test_data_are_bounded():
-    """More than 16 KiB of data are refused, as much as that is written and read."""
+    """More than 32 KiB of data are refused, as much as that is written and read."""
     fits = {"text": "x" * (MAX_DATA_BYTES - len('{"text":""}'))}
     assert read_entry(next_entry(ChainHead(CHAIN), "k", fits, STAMP).line()).data == fits
     with pytest.raises(OversizeError):

@@ -17,7 +17,7 @@ from contract.errors import (
     SignatureError,
     UnknownKeyError,
 )
-from contract.keys import KeySet, PrivateKey, parse_key_set
+from contract.keys import KeySet, OperatorKey, PrivateKey, parse_key_set
 from contract.signature import sign
 from contract.wire import parse
 from tests.support.operators import NOW_S, make_command, make_key
@@ -244,3 +244,28 @@ def test_the_private_half_stays_out_of_sight():
     assert "d" not in LI.public().model_dump()
     with pytest.raises(ValueError, match="not the public key of d"):
         PrivateKey(**LI.model_dump() | {"x": WANG.x})
+
+
+def test_a_key_counts_once_whatever_it_is_called():
+    """One key under two names would be two persons; one key has one text, too."""
+    twin = LI.public().model_copy(update={"kid": "twin", "name": "Somebody else"})
+    with pytest.raises(ValueError, match="'li' and 'twin' are the same key"):
+        KeySet(keys=(LI.public(), twin))
+    for odd in (LI.x[:-1] + chr(ord(LI.x[-1]) + 1), LI.x[:9] + "$" + LI.x[9:]):
+        with pytest.raises(ValueError, match="32 bytes"):
+            OperatorKey(**LI.public().model_dump() | {"x": odd})
+
+
+@pytest.mark.parametrize(
+    "name", ["王\u200b伟", "王伟\ufe00", "\u2060王\u00ad伟", "王伟\u3164", " 王伟\x7f", "王伟"]
+)
+def test_what_looks_the_same_is_the_same_person(name: str):
+    """Signs that nobody sees do not make two persons of one."""
+    assert make_key("a", name=name).person == "王伟"
+
+
+def test_different_people_stay_different():
+    """What can be seen counts, but for case and width."""
+    names = ["王伟", "王 伟", "王纬", "Li Wei", "Li Wéi"]
+    assert len({make_key("a", name=name).person for name in names}) == len(names)
+    assert make_key("a", name="\uff2c\uff29  WEI").person == make_key("a", name="li wei").person

@@ -413,6 +413,23 @@ async def test_a_flood_is_held_back(iotcore: EmbeddedBroker, connect: Connect):
     await flooder.disconnect()
 
 
+async def test_a_flood_is_read_to_its_end(iotcore: EmbeddedBroker, connect: Connect):
+    """What the line had read already when it was held back comes without more from the broker."""
+    flooder = await MqttTransport().connect(ConnectOptions("127.0.0.1", iotcore.port, "flooder"))
+    for count in range(20, 30):
+        connection = await connect(iotcore.port, receive_maximum=5, clean_start=True)
+        await connection.subscribe(f"flood-{count}")
+        codes: asyncio.Queue[int] = asyncio.Queue()
+        for number in range(count):
+            flooder.publish(f"flood-{count}", b"%d" % number, on_ack=codes.put_nowait)
+        for _ in range(count):
+            await asyncio.wait_for(codes.get(), SOON_S)
+        for _ in range(count):
+            await asyncio.wait_for(connection.next_message(), SOON_S)
+        await connection.disconnect()
+    await flooder.disconnect()
+
+
 def test_abandoned_line_sends_nothing_more():
     """What was not sent when a line is given up never leaves, least of all in clear text."""
     ours, theirs = socket.socketpair()
