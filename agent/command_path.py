@@ -1,8 +1,11 @@
 """What comes in, and everything that it takes to obey: made once and wired."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+
+import structlog
 
 from agent.actions import kiosk_actions
 from agent.boot import Boot
@@ -34,6 +37,10 @@ from telemetry.files import write_atomically
 from telemetry.transport import Incoming
 
 _MAX_CHANGES = 64
+_CLOSE_S = 5.0
+"""A door that does not obey, or cannot tell, must not keep the agent from ending."""
+
+_log = structlog.get_logger()
 
 
 class CommandPath:
@@ -67,7 +74,8 @@ class CommandPath:
         settings = boot.settings
         folder, kiosk = settings.kiosk.state_folder, settings.kiosk.id
         self._clock = clock
-        self._key_changes: asyncio.Queue[KeysChanged] = asyncio.Queue(_MAX_CHANGES)
+        self._key_changes: deque[tuple[KeysChanged, Stamp]] = deque(maxlen=_MAX_CHANGES)
+        self._keys_news = asyncio.Event()
         self._publish = publish
         self._policy = settings.commands.effective_policy()
         self.trust = Trust(
@@ -161,7 +169,11 @@ class CommandPath:
 
     async def close(self) -> None:
         """Open the door and write what is left; after the tasks have ended."""
-        await self.hands.close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self.hands.close()
+        except TimeoutError:
+            _log.error("door_not_opened_in_time", after_s=_CLOSE_S)
         await self.ledger.close()
 
     async def on_command(self, message: Incoming) -> None:
@@ -177,13 +189,22 @@ class CommandPath:
         await self.audit.record(f"local.{what}", {"by": by})
 
     def _keys_changed(self, change: KeysChanged) -> None:
-        if not self._key_changes.full():
-            self._key_changes.put_nowait(change)
+        self._key_changes.append((change, self._clock.stamp()))
+        self._keys_news.set()
 
     async def _tell_keys(self) -> None:
-        """Tell the centre and the audit trail that the operators' keys are others."""
+        """Tell the centre and the audit trail that the operators' keys are others.
+
+        What could not be recorded stays, and is told when this is started again.
+        """
         while True:
-            await self._tell(await self._key_changes.get(), self._clock.stamp())
+            while self._key_changes:
+                told = self._key_changes[0]
+                await self._tell(*told)
+                if self._key_changes and self._key_changes[0] is told:
+                    self._key_changes.popleft()
+            self._keys_news.clear()
+            await self._keys_news.wait()
 
     async def _tell(self, data: Data, stamp: Stamp) -> None:
         """Record a change of settings or keys before it is told."""

@@ -120,6 +120,7 @@ class Agent:
             status=self._status,
             health=lambda: self._parts.latest_health,
             on_local_act=self._commands.on_local_act,
+            clock=self._clock,
             group=settings.kiosk.socket_group,
         )
 
@@ -192,19 +193,27 @@ class Agent:
         try:
             async with asyncio.TaskGroup() as group:
                 living = group.create_task(self._supervisor.run(), name="supervisor")
-                await self._report_start()
-                await self._ended.wait()
-                # The service manager would take STOPPING=1 for the end of the service.
-                notify("STATUS=restarting" if self._again else "STOPPING=1")
-                living.cancel()
+                try:
+                    await self._report_start()
+                    await self._ended.wait()
+                finally:
+                    await self._leave()
+                    living.cancel()
         finally:
-            log.info("agent stopping", again=self._ended.is_set() and self._again)
-            self._parts.close()
             await self._outbox.close()
-            await self._commands.close()
         if self._again:
             await asyncio.to_thread(self._boot.starts.forgive)
         return self._again
+
+    async def _leave(self) -> None:
+        """End everything but the outbox: what is said on the way out waits until it is stored."""
+        again = self._ended.is_set() and self._again
+        # The service manager would take STOPPING=1 for the end of the service.
+        notify("STATUS=restarting" if again else "STOPPING=1")
+        log.info("agent stopping", again=again)
+        await self._supervisor.stop_all(but="outbox")
+        self._parts.close()
+        await self._commands.close()
 
     def stop(self) -> None:
         """End :meth:`run`, for good."""

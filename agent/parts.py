@@ -15,7 +15,7 @@ from telemetry.link import Link
 from vision.camera import Camera
 from vision.settings import CameraSettings
 
-_LIVE = frozenset({"link", "camera", "health", "alarms"})
+_LIVE = frozenset({"link", "camera", "health", "alarms", "config"})
 _LIVE_KEYS = {"outbox": frozenset({"in_flight", "backlog_per_s"}), "log": frozenset({"level"})}
 
 

@@ -13,14 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from agent.errors import SettingsError
 from agent.toml_lines import find_lines
@@ -92,7 +86,7 @@ class ConfigSettings(Section):
 
     confirm_s: float = Field(
         default=120.0,
-        ge=1,
+        ge=5,
         le=3600,
         description="Pushed settings with which the kiosk is not well and online by then go back.",
     )
@@ -109,16 +103,10 @@ class SafeModeSettings(Section):
     )
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The whole file; each table belongs to one part of the agent."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     kiosk: KioskSettings = Field(default_factory=KioskSettings)
     link: LinkSettings = LinkSettings()
@@ -142,19 +130,6 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return cameras
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment comes before the file; nothing else is read."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
-
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
@@ -175,7 +150,7 @@ class SettingsFile:
         except tomllib.TOMLDecodeError as error:
             raise SettingsError([_syntax_fault(self.name, str(error))]) from None
         try:
-            return Settings(**lay_over(raw, pushed or {}))
+            return Settings(**lay_over(lay_over(raw, pushed or {}), _environment()))
         except ValidationError as error:
             name, lines = (PUSHED, {}) if pushed else (self.name, find_lines(self.text))
             overridden = _overridden()
@@ -247,13 +222,21 @@ def _syntax_fault(name: str, message: str) -> str:
     return f"{name}: not TOML: {message}"
 
 
+def _environment() -> dict[str, Any]:
+    """Tables that the environment sets. Raises ``ValueError``."""
+    if not _overridden():
+        return {}
+    from agent.environment import tables  # noqa: PLC0415 - 1.3 MiB that few kiosks have a use for
+
+    return tables()
+
+
 def _overridden() -> set[tuple[str, ...]]:
     """Paths that the environment sets."""
-    source = EnvSettingsSource(Settings)
+    prefix = ENV_PREFIX.lower()
+    names = [name.lower() for name in os.environ]
     return {
-        tuple(name.lower().removeprefix(ENV_PREFIX.lower()).split("__"))
-        for name in source.env_vars
-        if name.lower().startswith(ENV_PREFIX.lower())
+        tuple(name.removeprefix(prefix).split("__")) for name in names if name.startswith(prefix)
     }
 
 

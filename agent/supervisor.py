@@ -70,6 +70,10 @@ class Supervisor:
             task.cancel()
             await asyncio.wait({task})
 
+    async def stop_all(self, *, but: str) -> None:
+        """End and forget all tasks except one, at the same time."""
+        await asyncio.gather(*(self.stop(name) for name in tuple(self._wanted) if name != but))
+
     async def run(self) -> None:
         """Keep them all alive; returns only by cancellation, when all of them have ended."""
         try:

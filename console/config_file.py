@@ -71,4 +71,6 @@ def _lines(value: Any, path: str = "") -> Iterator[str]:
         for number, item in enumerate(value):
             yield from _lines(item, f"{path}[{number}]")
     else:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # the kiosk reports 7.0 where the file says 7
         yield f"{path} = {json.dumps(value, ensure_ascii=False, sort_keys=True)}"

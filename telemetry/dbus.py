@@ -49,6 +49,9 @@ async def ask(
     except TimeoutError:
         msg = f"{service} did not answer on D-Bus within {timeout_s:g} s"
         raise NoAnswerError(msg) from None
+    except FileNotFoundError as error:
+        msg = "D-Bus cannot be used: it does not run on this machine"
+        raise BusError(msg) from error
     except Exception as error:
         # The library lets errors of sockets, parsing and authentication through as they are.
         msg = f"D-Bus cannot be used: {error}"

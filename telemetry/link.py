@@ -24,6 +24,7 @@ from telemetry.transport import (
     Incoming,
     LineLostError,
     LinkError,
+    RefusedError,
     RetainHandling,
     SessionTakenError,
     TlsOptions,
@@ -38,6 +39,8 @@ TWIN_WINDOW_S = 600.0
 HANDLE_AGAIN_S = 5.0
 STABLE_S = 30.0
 """A connection that lived this long was a good one: the next pause starts small again."""
+MEDIA_LINES = 3
+"""A picture with which so many lines broke is given up: it may be what breaks them."""
 _GOODBYE_S = 2.0
 
 log = structlog.get_logger()
@@ -197,11 +200,22 @@ class Link:
         Waits for a line, and tries again on the next one where that broke: bound it from outside.
 
         Raises:
-            LinkError: the broker does not take it, or it is too large.
+            LinkError: the broker does not take it, it is too large, or line after line broke.
         """
-        await self._until_answered(
-            lambda connection: self._voice.send_media(connection, command_id, payload, content_type)
-        )
+        lines = 0
+
+        async def say(connection: Connection) -> LinkError | None:
+            nonlocal lines
+            lines += 1
+            try:
+                return await self._voice.send_media(connection, command_id, payload, content_type)
+            except LinkError as error:
+                if lines < MEDIA_LINES:
+                    raise
+                msg = f"the line broke {lines} times while {len(payload)} bytes were sent: {error}"
+                return RefusedError(msg)
+
+        await self._until_answered(say)
 
     async def _until_answered(
         self, say: Callable[[Connection], Awaitable[LinkError | None]]

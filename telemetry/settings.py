@@ -59,8 +59,10 @@ class LinkSettings(Section):
     tls: TlsSettings | None = None
     websocket_path: str | None = Field(default=None, description="Such as /mqtt; default: TCP.")
     keepalive_s: int = Field(default=30, ge=5, le=3600)
-    session_expiry_s: int = Field(default=7 * 86_400, ge=0)
-    will_delay_s: int = Field(default=30, ge=0)
-    connect_timeout_s: Seconds = 15.0
-    reconnect_min_s: Seconds = 1.0
-    reconnect_max_s: Seconds = 300.0
+    session_expiry_s: int = Field(default=7 * 86_400, ge=0, lt=2**32)
+    will_delay_s: int = Field(default=30, ge=0, le=86_400)
+    connect_timeout_s: Seconds = Field(default=15.0, le=120)
+    reconnect_min_s: Seconds = Field(default=1.0, le=3600)
+    reconnect_max_s: Seconds = Field(
+        default=300.0, le=3600, description="With a longer one nobody could push a shorter one."
+    )

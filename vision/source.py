@@ -6,7 +6,8 @@ from typing import Literal
 
 SourceKind = Literal["file", "stream", "device"]
 
-_STREAM = re.compile(r"(rtsps?|https?)://[^\s/]", re.IGNORECASE)
+_STREAM = re.compile(r"(rtsps?|https?)://[^\s/]\S*", re.IGNORECASE)
+"""Without white space: :func:`redact` would not find a password with some in it."""
 _DEVICE = re.compile(r"/dev/video\d+|\d{1,3}")
 _USER_INFO = re.compile(r"(\w+://)\S*@")
 _QUERY = re.compile(r"(\w+://[^\s?]*)\?[^\s'\"]*")
@@ -20,7 +21,7 @@ def kind_of(source: str) -> SourceKind:
     """
     if _DEVICE.fullmatch(source):
         return "device"
-    if _STREAM.match(source):
+    if _STREAM.fullmatch(source):
         return "stream"
     if not source or "://" in source:
         msg = "a file, an rtsp(s):// or http(s):// address, /dev/videoN or its number is expected"

@@ -77,6 +77,7 @@ class Changeover:
                 await self._parts.link.prove()
             except LinkError as error:
                 raise UnprovenError(str(error)) from None
+            await say(f"all is well; it has to stay so for {SETTLE_S:g} s")
             await self._clock.sleep(SETTLE_S)
             if self._problem(cameras) is None:
                 return

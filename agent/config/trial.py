@@ -190,7 +190,7 @@ class Trials:
 
     async def _prove(self, trial: Trial, say: Say, new: Settings | None = None) -> str | None:
         """Put settings in force (they are where ``new`` is None); return why they are not good."""
-        waits_for = ""
+        waits_for = "the broker did not acknowledge the report of what is on trial"
 
         async def tell(text: str) -> None:
             nonlocal waits_for

@@ -18,6 +18,8 @@ from agent.local.routes import Operation, SessionRequest, find
 from commands.desk.desk import Desk
 from commands.desk.follower import Change
 from commands.errors import DeskError
+from commands.rate import TokenBucket
+from contract import Clock
 from contract.actions import MaintenanceOff, MaintenanceOn
 from contract.errors import ContractError
 from contract.health import Health
@@ -50,6 +52,7 @@ class LocalDoor:
         status: how the agent is.
         health: the latest sample.
         on_local_act: told what a person on site does.
+        clock: the time of rates.
         group: owns the socket, as far as the agent may give it away; default: the agent's own.
         limits: of everything that comes from outside.
         name_of: the name of a user by number.
@@ -63,6 +66,7 @@ class LocalDoor:
         status: Callable[[], Awaitable[dict[str, Any]]],
         health: Callable[[], Health | None],
         on_local_act: OnLocalAct,
+        clock: Clock,
         group: str | None = None,
         limits: Limits | None = None,
         name_of: Callable[[int], Awaitable[str]] = user_name,
@@ -72,6 +76,8 @@ class LocalDoor:
         self._latest_health = health
         self._on_local_act = on_local_act
         self._limits = limits or Limits()
+        self._sessions = TokenBucket(self._limits.sessions_per_hour, 3600, clock)
+        self._acts = TokenBucket(self._limits.acts_per_hour, 3600, clock)
         self._name_of = name_of
         self._server = HttpServer(path, self._handle, group=group, limits=self._limits)
         self._operations: dict[Operation, Callable[[_Call], Awaitable[Answer]]] = {
@@ -128,6 +134,7 @@ class LocalDoor:
 
     async def _begin_session(self, call: _Call) -> Answer:
         wanted: SessionRequest = call.body
+        _spend(self._sessions, f"{self._limits.sessions_per_hour} sessions")
         return _json(await self._desk.sessions.begin(wanted.business, wanted.mode), status=201)
 
     async def _keep_session_alive(self, call: _Call) -> Answer:
@@ -161,6 +168,7 @@ class LocalDoor:
         return Answer(body=await asyncio.to_thread(_document))
 
     async def _record_act(self, what: str, uid: int) -> str:
+        _spend(self._acts, f"{self._limits.acts_per_hour} times that maintenance begins or ends")
         by = f"local:{await self._name_of(uid)}"
         await self._on_local_act(what, by)
         return by
@@ -179,6 +187,12 @@ class LocalDoor:
                 if change is None:
                     return
                 yield _event(change)
+
+
+def _spend(bucket: TokenBucket, what: str) -> None:
+    if not bucket.take():
+        msg = f"{what} in an hour are the most"
+        raise ProblemError(429, msg, headers=(("retry-after", "60"),))
 
 
 def _json(model: WireModel, *, status: int = 200) -> Answer:

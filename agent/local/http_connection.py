@@ -27,6 +27,8 @@ class Connection:
     ) -> None:
         self._reader = reader
         self._writer = writer
+        self.uid = _uid(writer)
+        """The user at the other end, as the kernel says."""
         self._limits = limits
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._clock = asyncio.get_running_loop().time
@@ -125,7 +127,7 @@ class Connection:
             method=head.method.decode("ascii"),
             path=_path(head.target),
             body=bytes(body),
-            uid=self._uid(),
+            uid=self.uid,
         )
 
     async def _next_event(self) -> object:
@@ -174,13 +176,14 @@ class Connection:
                 while left > 0 and (data := await self._reader.read(_CHUNK)):
                     left -= len(data)
 
-    def _uid(self) -> int:
-        peer = self._writer.get_extra_info("socket")
-        raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        return int(_UCRED.unpack(raw)[1])
-
     def _too_large(self) -> ProblemError:
         return ProblemError(413, f"the body is larger than {self._limits.body_bytes} bytes")
+
+
+def _uid(writer: asyncio.StreamWriter) -> int:
+    peer = writer.get_extra_info("socket")
+    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(raw)[1])
 
 
 def _path(target: bytes) -> str:

@@ -25,6 +25,10 @@ class Limits:
     """Between requests."""
     grace_s: float = 1.0
     """A connection that is idle for so long has to make room for a new one."""
+    sessions_per_hour: int = 1200
+    """Begun. Each one is an event that goes over the line."""
+    acts_per_hour: int = 60
+    """Of a person on site. Each one is an entry of the audit trail, where older ones give way."""
     heartbeat_s: float = 15.0
     """Between two signs of life on a stream of events."""
 

@@ -5,6 +5,7 @@ import contextlib
 import grp
 import os
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class HttpServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, self._limits)
-        if self._has_room():
+        if self._has_room(connection.uid):
             self._start(connection, self._serve, self._open)
         elif len(self._leaving) < _MAX_LEAVING:
             self._start(connection, self._turn_away, self._leaving)
@@ -89,12 +90,24 @@ class HttpServer:
         tasks[task] = connection
         task.add_done_callback(end)
 
-    def _has_room(self) -> bool:
-        """Whether one more may come in; who is idle has to go for it, the oldest first."""
+    def _has_room(self, uid: int) -> bool:
+        """Whether one more may come in.
+
+        Who is idle has to go for it, the oldest first; else a user who has more than half of all
+        has to give way to others.
+        """
         if len(self._open) < self._limits.connections:
             return True
         for task, connection in self._open.items():
             if connection.may_give_way and not task.cancelling():
+                task.cancel()
+                return True
+        users = Counter(connection.uid for connection in self._open.values())
+        crowd, many = users.most_common(1)[0]
+        if crowd == uid or many * 2 <= self._limits.connections:
+            return False
+        for task, connection in self._open.items():
+            if connection.uid == crowd and not task.cancelling():
                 task.cancel()
                 return True
         return False

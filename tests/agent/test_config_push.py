@@ -31,9 +31,12 @@ class Kiosk(AgentProcess):
     def __init__(self, folder: Path, port: int, confirm_s: float, cameras: str) -> None:
         super().__init__(folder, port, f"[config]\nconfirm_s = {confirm_s}\n{cameras}")
         self.key: PrivateKey = new_key("Test Supervisor", "supervisor")
+        self.second: PrivateKey = new_key("Test Maintainer", "maintainer")
         self.key_file.unlink()
         write_private(self.key, self.key_file)
-        keys = KeySet(keys=(self.key.public(),)).model_dump_json(exclude_none=True)
+        keys = KeySet(keys=(self.key.public(), self.second.public())).model_dump_json(
+            exclude_none=True
+        )
         (folder / "operators.json").write_text(keys)
 
     def status(self) -> dict[str, Any]:
@@ -100,7 +103,7 @@ def start(tmp_path: Path, broker: EmbeddedBroker) -> Iterator[Start]:
         ]
         kiosk = Kiosk(tmp_path, broker.port, confirm_s, "".join(tables))
         running.append(kiosk)
-        operator = OperatorLine(broker.port, kiosk.key)
+        operator = OperatorLine(broker.port, kiosk.key, kiosk.second)
         running.append(operator)
         kiosk.start()
         kiosk.all_online()
@@ -142,7 +145,7 @@ def test_settings_that_cut_the_line_come_back(start: Start):
     assert (report["version"], report["state"]) == (0, "confirmed")
     event = operator.wait("up/event/config.changed", lambda _: True)
     assert (event["outcome"], event["changed"]) == ("rolled_back", ["link"])
-    assert event["signers"] == [kiosk.key.kid]
+    assert event["signers"] == [kiosk.key.kid, kiosk.second.kid]
     assert kiosk.status()["link"]["state"] == "online"
     trail = subprocess.run(
         [BIN / "kiosk-agent", "audit", "show", "-c", kiosk.settings],
@@ -211,6 +214,15 @@ def test_settings_that_change_nothing_of_the_line(start: Start):
     without = {"alarms": {"rules": {"memory.low": {"enabled": False}}}}
     assert operator.push(2, without)["status"] == "succeeded"
     kiosk.status_when(lambda status: status["alarms"] == [])
+
+
+def test_shortest_time_takes_pushes(start: Start):
+    """A kiosk that gives trials the least time can still be given more, from afar."""
+    kiosk, operator = start(5.0)
+    before = kiosk.status()["link"]["session"]
+    receipt = operator.push(1, {"config": {"confirm_s": 40}})
+    assert receipt["status"] == "succeeded", receipt
+    assert kiosk.status()["link"]["session"] == before
 
 
 def test_document_that_needs_a_restart(start: Start):

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.broker import EmbeddedBroker
+from console.keys import new_key
 from tests.agent.conftest import BIN, AgentProcess
+from tests.support.operator_line import OperatorLine
 
 
 def test_ping_and_status(agent: AgentProcess):
@@ -141,6 +144,23 @@ def test_state_folder_unusable(agent: AgentProcess, tmp_path: Path):
         lambda status: status["link"]["state"] == "online" and status["alarms"] != []
     )
     assert "outbox.storage" in {alarm["code"] for alarm in status["alarms"]}
+
+
+def test_locked_door_is_opened_on_the_way_out(tmp_path: Path, broker: EmbeddedBroker):
+    """An agent that is told to end while the door is locked opens it, says so, and ends."""
+    key = new_key("Test Supervisor", "supervisor")
+    agent = AgentProcess(tmp_path, broker.port, '[door]\ndriver = "simulated"\n', keys=(key,))
+    operator = OperatorLine(broker.port, key)
+    try:
+        agent.start()
+        assert operator.order("door.lock", for_s=600)["status"] == "succeeded"
+        assert agent.stop() == 0
+        agent.start()
+        opened = operator.wait("up/event/door.unlocked", lambda _: True)
+        assert opened["reason"] == "agent_stopped"
+    finally:
+        agent.close()
+        operator.close()
 
 
 def test_missing_camera_is_an_event(tmp_path: Path, broker):

@@ -2,6 +2,7 @@
 
 import asyncio
 import grp
+import itertools
 import json
 import os
 import pwd
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from agent.errors import AgentError, NotRunningError
+from agent.local import http_connection
 from agent.local.client import ask
 from agent.local.door import LocalDoor
 from agent.local.http_message import Limits
@@ -47,6 +49,7 @@ class Door:
             status=self._status,
             health=lambda: self.health,
             on_local_act=self._on_local_act,
+            clock=self.life.clock,
             group=group,
             limits=limits,
         )
@@ -254,6 +257,28 @@ async def test_maintenance_by_the_person_on_site(door: Door):
     service = await door.ask("DELETE", "/v1/maintenance")
     assert service["state"] == "open"
     assert door.acts == [("maintenance.on", ME), ("maintenance.off", ME)]
+
+
+async def test_flood_of_acts_and_sessions(tmp_path: Path):
+    """Nobody at the door can push older entries out of the audit trail, or fill the line."""
+    door = Door(tmp_path, Limits(acts_per_hour=4, sessions_per_hour=2))
+    await door.open()
+    try:
+        body = {"business": "violation.pay", "mode": "staff"}
+        for _ in range(2):
+            session = await door.ask("POST", "/v1/sessions", body)
+            await door.ask("DELETE", f"/v1/sessions/{session['id']}")
+            await door.ask("POST", "/v1/maintenance")
+            await door.ask("DELETE", "/v1/maintenance")
+        with pytest.raises(AgentError, match="2 sessions in an hour are the most"):
+            await door.ask("POST", "/v1/sessions", body)
+        with pytest.raises(AgentError, match="4 times"):
+            await door.ask("POST", "/v1/maintenance")
+        assert len(door.acts) == 4
+        await advance(door, 900)
+        await door.ask("POST", "/v1/maintenance")
+    finally:
+        await door.close()
 
 
 async def test_maintenance_has_defaults(door: Door):
@@ -537,6 +562,23 @@ async def test_idle_connections_make_room(make_door):
     await asyncio.sleep(0.15)
     assert await door.ask("GET", "/v1/status")
     for _, writer in idle:
+        writer.close()
+
+
+async def test_one_user_cannot_keep_others_out(make_door, monkeypatch: pytest.MonkeyPatch):
+    """Slow requests of one user make room for another user, not for more of their own."""
+    users = itertools.chain([1001] * 12, itertools.repeat(0))
+    monkeypatch.setattr(http_connection, "_uid", lambda _: next(users))
+    door = await make_door(limits=Limits(connections=10, request_s=30))
+    slow = [await door.connect() for _ in range(10)]  # one more was the fixture's
+    for _, writer in slow:
+        writer.write(b"G")
+    await asyncio.sleep(0.05)
+    status, _, _ = await door.talk(http("GET", "/v1/status"))
+    assert status == 503
+    status, _, _ = await door.talk(http("GET", "/v1/status"))
+    assert status == 200
+    for _, writer in slow:
         writer.close()
 
 

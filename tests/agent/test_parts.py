@@ -134,7 +134,7 @@ async def house(tmp_path: Path):
         ({"outbox": {"max_rows": 500}}, True),
         ({"outbox": {"release": "watermark"}}, True),
         ({"log": {"format": "json"}}, True),
-        ({"config": {"confirm_s": 60}}, True),
+        ({"config": {"confirm_s": 60}}, False),
         ({"safe_mode": {"max_starts": 9}}, True),
     ],
 )

@@ -208,6 +208,8 @@ def test_pushed_fault_names_the_key(pushed: dict[str, Any], fault: str):
         ({"link": {"root": "else/where"}}, "link.root"),
         ({"link": {"tls": None}}, "link.tls"),
         ({"link": {"password_file": "/etc/shadow"}}, "link.password_file"),
+        ({"door": {"chip": "/dev/watchdog"}}, "door"),
+        ({"door": {"open_on": []}}, "door"),
     ],
 )
 def test_only_a_person_on_site(pushed: dict[str, Any], key: str):

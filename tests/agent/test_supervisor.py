@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,29 @@ async def test_tasks_come_and_go():
     assert supervisor.restarts == {}
     await end(task)
     assert (new.said, other.said) == (["begins", "ends"], ["begins", "ends"])
+
+
+async def test_all_but_one_end():
+    """One task can outlive the others, so that what they say last is still heard."""
+    supervisor = Supervisor(ManualClock())
+    ended: list[str] = []
+
+    async def part(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(name)
+
+    for name in ("outbox", "link", "camera"):
+        supervisor.start(name, partial(part, name))
+    task = asyncio.create_task(supervisor.run())
+    await ManualClock.settle()
+    await supervisor.stop_all(but="outbox")
+    assert sorted(ended) == ["camera", "link"]
+    assert supervisor.is_running("outbox")
+    await end(task)
+    assert ended[-1] == "outbox"
 
 
 async def test_two_tasks_of_one_name():

@@ -173,6 +173,12 @@ def test_tables_that_go_are_shown():
     assert diff(before, before) == []
 
 
+def test_whole_numbers_are_equal_however_they_are_written():
+    """A kiosk reports 7.0 for a setting that may be a fraction; the file said 7."""
+    assert diff({"health": {"interval_s": 7.0}}, {"health": {"interval_s": 7}}) == []
+    assert diff({"health": {"interval_s": 7.5}}, {"health": {"interval_s": 7}}) != []
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

@@ -21,8 +21,8 @@ BASE = "kiosk/v1/k1"
 class OperatorLine:
     """Talks to the kiosk k1; everything that it says is in ``heard``, in order."""
 
-    def __init__(self, port: int, key: PrivateKey) -> None:
-        self._keys: Sequence[PrivateKey] = [key]
+    def __init__(self, port: int, *keys: PrivateKey) -> None:
+        self._keys: Sequence[PrivateKey] = keys
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self._news = threading.Condition()
         self._client = paho.Client(

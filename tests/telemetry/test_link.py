@@ -479,6 +479,28 @@ async def test_media_over_a_broken_line(start, broker: FakeBroker):
     assert said_on(broker, MEDIA) == [b"x", b"y", b"y"]
 
 
+class TouchyBroker(FakeBroker):
+    """Hangs up on whoever sends it a picture."""
+
+    def take(self, message):
+        code = super().take(message)
+        if message.topic == MEDIA:
+            self.cut("k1")
+        return code
+
+
+async def test_media_that_breaks_every_line(start, clock):
+    """A picture that the broker hangs up on is not sent for ever, over a line that costs money."""
+    broker = TouchyBroker(clock)
+    kiosk = await start(broker)
+    await kiosk.online()
+    sending = asyncio.create_task(kiosk.link.send_media(COMMAND, b"x", "image/jpeg"))
+    await kiosk.until(sending.done)
+    with pytest.raises(RefusedError, match="broke 3 times while 1 bytes"):
+        await sending
+    assert said_on(broker, MEDIA) == [b"x"] * 3
+
+
 async def test_media_that_is_not_taken(start, clock):
     """A picture that is too large or denied is an error with a sentence, and the line stays."""
     broker = FakeBroker(clock, maximum_packet_size=10_000)

@@ -29,7 +29,7 @@ def test_source_kinds(source, kind):
     assert CameraSettings(name="a", source=source).kind == kind
 
 
-@pytest.mark.parametrize("source", ["", "ftp://host/clip", "rtsp://"])
+@pytest.mark.parametrize("source", ["", "ftp://host/clip", "rtsp://", "rtsp://u:a b@c/1"])
 def test_unknown_source_is_refused_without_being_quoted(source):
     """A wrong source is an error of the settings, and the error does not repeat it."""
     with pytest.raises(ValidationError, match="is expected") as caught:
