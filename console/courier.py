@@ -109,7 +109,7 @@ class Courier:
         loop = asyncio.get_running_loop()
         letter = _Letter(
             order,
-            Conversation(order.kiosk, order.command_id),
+            Conversation(order.kiosk, order.command_id, order.action),
             on_receipt,
             ended=loop.create_future(),
             media=loop.create_future() if with_media else None,

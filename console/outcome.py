@@ -50,6 +50,8 @@ class Conversation:
 
     kiosk: str
     command_id: str
+    action: str | None = None
+    """What was ordered: a receipt about something else is an impostor's under the same id."""
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
     last: Receipt | None = None
     _told: set[tuple[str, str, float | None]] = field(default_factory=set)
@@ -69,6 +71,8 @@ class Conversation:
             return None, None
         claimed = receipt.claimed_id == self.command_id and not self.accepted.is_set()
         if receipt.command_id != self.command_id and not claimed:
+            return None, None
+        if not claimed and self.action is not None and receipt.action != self.action:
             return None, None
         outcome = _OUTCOMES[receipt.status] if receipt.status in TERMINAL else None
         if not claimed:

@@ -25,6 +25,9 @@ from contract.message import Publish
 
 REFUSALS_PER_HOUR = 12
 """Documents that nobody trusted signed and that are told of; more are only in the journal."""
+LARGEST_STEP = 2**41
+"""From one version to the next: milliseconds since 1970 are versions, but nobody takes the last
+number there is, after which no version could follow."""
 _MAX_WAITING = 8
 _TEXT_LIMIT = 1024
 
@@ -183,6 +186,9 @@ class ConfigKeeper:
             return known
         if version <= page.highest:
             text = f"version {version} is not higher than {page.highest}, which was tried before"
+            return await self._refuse(push, digest, text)
+        if version > page.highest + LARGEST_STEP:
+            text = f"version {version} is too far above {page.highest}, the highest that was tried"
             return await self._refuse(push, digest, text)
         try:
             new = await asyncio.to_thread(self._build, push.settings)

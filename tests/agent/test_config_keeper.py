@@ -112,6 +112,13 @@ async def test_what_cannot_be_taken_back_live(kiosk: ConfiguredKiosk):
     assert kiosk.outcomes == [(1, "rolled_back")]
 
 
+async def test_nobody_takes_the_last_version(kiosk: ConfiguredKiosk):
+    """A version that leaves no room for others is refused, and the next one counts."""
+    assert (await kiosk.live(kiosk.push(2**53 - 1, PORT_1))).outcome == "refused"
+    assert (await kiosk.live(kiosk.push(1_795_000_000_000, PORT_1))).outcome == "confirmed"
+    assert (await kiosk.live(kiosk.push(1_795_000_000_001, PORT_2))).outcome == "confirmed"
+
+
 async def test_a_version_is_tried_once(kiosk: ConfiguredKiosk):
     """The same again is a no-op; a version with other content, or a lower one, is refused."""
     kiosk.bad = {1002}

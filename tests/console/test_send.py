@@ -175,9 +175,10 @@ def receipt(command_id: str | None, status: str, *, kiosk: str = "k-1", **fields
 async def test_only_its_own_receipts_count():
     """Receipts of other commands and kiosks, and noise, do not end the wait."""
     mine, other = uuid7(NOW_S), uuid7(NOW_S)
-    conversation = Conversation("k-1", mine)
+    conversation = Conversation("k-1", mine, "ping")
     for payload in (
         b"noise",
+        receipt(mine, "succeeded", action="door.unlock"),
         receipt(other, "failed"),
         receipt(None, "rejected", code="malformed"),
         receipt(mine, "succeeded", kiosk="k-2"),
