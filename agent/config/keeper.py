@@ -184,11 +184,9 @@ class ConfigKeeper:
         known = page.outcome(version)
         if version == page.highest and known is not None and known.hash == digest:
             return known
-        if version <= page.highest:
-            text = f"version {version} is not higher than {page.highest}, which was tried before"
-            return await self._refuse(push, digest, text)
-        if version > page.highest + LARGEST_STEP:
-            text = f"version {version} is too far above {page.highest}, the highest that was tried"
+        if not 0 < version - page.highest <= LARGEST_STEP:
+            which = "not higher than" if version <= page.highest else "too far above"
+            text = f"version {version} is {which} {page.highest}, which was tried before"
             return await self._refuse(push, digest, text)
         try:
             new = await asyncio.to_thread(self._build, push.settings)
