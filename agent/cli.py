@@ -16,6 +16,14 @@ from agent.errors import AgentError
 
 SERVICE_SOCKET = Path("/run/kiosk-agent/agent.sock")
 
+SPARING = {
+    "MALLOC_ARENA_MAX": "1",  # its few short-lived threads need no heaps of their own
+    "PYTHONNODEBUGRANGES": "1",  # a traceback says the line; the column is for a screen
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # else all installed packages are searched for some
+    "CRYPTOGRAPHY_OPENSSL_NO_LEGACY": "1",  # RC4, DES and MD4: of no use for Ed25519
+}
+"""The daemon's environment: 0.6 MiB less beside the first. What is set otherwise stays so."""
+
 app = typer.Typer(
     name="kiosk-agent",
     help="The edge agent of a service kiosk.",
@@ -41,10 +49,9 @@ def main() -> None:
 def run(config: ConfigOption = None) -> None:
     """Run the agent until it is told to stop (SIGTERM)."""
     path = settings_path(config)
-    # The daemon is a process of its own, without the memory of this one; its few short-lived
-    # threads need no heaps of their own.
+    # The daemon is a process of its own, without the memory of this one.
     arguments = [sys.executable, "-m", "agent.run", *([str(path)] if path else [])]
-    os.execve(sys.executable, arguments, {"MALLOC_ARENA_MAX": "1", **os.environ})  # noqa: S606
+    os.execve(sys.executable, arguments, {**SPARING, **os.environ})  # noqa: S606
 
 
 @app.command()
