@@ -114,6 +114,17 @@ def test_environment_overrides(monkeypatch: pytest.MonkeyPatch):
     assert faults(GOOD)[0].startswith("environment KIOSK_AGENT_LINK__PORT: ")
 
 
+def test_environment_may_hold_a_whole_list(monkeypatch: pytest.MonkeyPatch):
+    """A list is JSON in the environment and takes the place of the file's; else it is a fault."""
+    monkeypatch.setenv("kiosk_agent_camera", '[{"name": "gate", "source": "/dev/video0"}]')
+    assert [camera.name for camera in parse(GOOD, "agent.toml").camera] == ["gate"]
+    monkeypatch.setenv("KIOSK_AGENT_CAMERA", "gate")
+    monkeypatch.delenv("kiosk_agent_camera")
+    (fault,) = faults(GOOD)
+    assert fault.startswith("environment: ")
+    assert "camera" in fault
+
+
 def test_unreadable_file(tmp_path: Path):
     """A file that is missing, too large or not text is a sentence, not a trace."""
     with pytest.raises(SettingsError, match="cannot be read"):
