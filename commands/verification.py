@@ -97,9 +97,9 @@ class Rules:
         """Check action, role, persons, arguments, dates, and whether it can be done now."""
         order = self.read(signed.command)
         check_signers(order, [keys[kid] for kid in signed.signers])
-        self._check_dates(signed.command, order, now)
         if missing := order.action.missing():
             raise RefusedError(code="unavailable", text=missing)
+        self._check_dates(signed.command, order, now)
         if order.policy.serving == "refuse" and order.heeds_serving and self._serving.is_serving:
             text = "a citizen is being served; send it later"
             if "force" in order.action.arguments.model_fields:

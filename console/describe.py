@@ -27,7 +27,8 @@ def describe(message: Envelope[D]) -> str:
     match data:
         case Receipt():
             percent = None if data.percent is None else f"{data.percent:.0f} %"
-            parts = [data.action or "?", data.status, data.code, percent, data.text]
+            challenge = f"challenge {data.challenge}" if data.challenge else None
+            parts = [data.action or "?", data.status, data.code, percent, data.text, challenge]
             if data.result:
                 parts.append(json.dumps(data.result, ensure_ascii=False))
             if data.command_id or data.claimed_id:

@@ -111,8 +111,9 @@ async def test_a_challenge_is_good_for_one_refusal(make_kiosk):
 
 
 async def test_what_the_machine_lacks_is_said(make_kiosk):
-    """An action that cannot be done here is refused with the reason, and is no capability."""
-    kiosk = make_kiosk(deeds=[Deed(missing="this kiosk has no door")])
+    """An action that cannot be done here is refused with the reason, whatever the clock says."""
+    deed = Deed(missing="this kiosk has no door", disruptive=True)
+    kiosk = make_kiosk(deeds=[deed], clock=ManualClock("unsynced"))
     await kiosk.send(deed_command())
     assert (kiosk.receipts[0].code, kiosk.receipts[0].text) == (
         "unavailable",
