@@ -130,6 +130,9 @@ class LedgerStore:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA foreign_keys=ON")
+            # The log is written over from its start before it reaches the size it is cut to: a log
+            # that grows costs a write of the file system's own with every commit.
+            self._db.execute("PRAGMA wal_autocheckpoint=200")
             self._db.execute(f"PRAGMA journal_size_limit={2**20}")
             self._page_size: int = self._db.execute("PRAGMA page_size").fetchone()[0]
             self._check()
