@@ -61,7 +61,7 @@ class OperatorLine:
         with self._news:
             return [envelope["data"] for where, envelope in self.heard if where == topic]
 
-    def order(self, action: str, within_s: float = 30, **args: Any) -> dict[str, Any]:
+    def order(self, action: str, within_s: float = 60, **args: Any) -> dict[str, Any]:
         """Send a command and return its last receipt; where the clock is unsynced, once more."""
         receipt = self._order(action, args, {}, within_s)
         if receipt.get("code") == "clock":
@@ -92,7 +92,7 @@ class OperatorLine:
             within_s,
         )
 
-    def push(self, version: int, settings: Mapping[str, Any], within_s: float = 30):
+    def push(self, version: int, settings: Mapping[str, Any], within_s: float = 60):
         """Send ``config.push`` and return its last receipt."""
         return self.order("config.push", within_s, version=version, settings=dict(settings))
 
