@@ -156,10 +156,7 @@ def authenticate(payload: bytes, trust: Trust, *, kiosk: str, now: Stamp) -> Sig
         signed = open_command(payload, trust.verifiers, algorithm=trust.algorithm)
     except ContractError as error:
         raise refusal_of(error, trust) from None
-    signers = tuple(kid for kid in signed.signers if is_valid(trust.keys[kid], now))
-    if not signers:
-        text = f"the key {signed.signers[0]} is not valid at this date"
-        raise RefusedError(code="key_not_valid", text=text)
+    signers = valid_signers(signed.signers, trust, now)
     if signed.command.kiosk != kiosk:
         text = f"this is {kiosk}; the command is for {signed.command.kiosk}"
         raise RefusedError(code="wrong_kiosk", text=text)
@@ -171,6 +168,15 @@ def refusal_of(error: ContractError, trust: Trust) -> RefusedError:
     code = next(code for kind, code in _CODES if isinstance(error, kind))
     text = str(error) if trust.problem is None else f"{error}. {trust.problem}"
     return RefusedError(code=code, text=text)
+
+
+def valid_signers(signers: Sequence[str], trust: Trust, now: Stamp) -> tuple[str, ...]:
+    """Return those of the key ids that may sign now; refuses where none may."""
+    valid = tuple(kid for kid in signers if is_valid(trust.keys[kid], now))
+    if not valid:
+        text = f"the key {signers[0]} is not valid at this date"
+        raise RefusedError(code="key_not_valid", text=text)
+    return valid
 
 
 def check_signers(order: Order, signers: Sequence[OperatorKey]) -> None:

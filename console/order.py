@@ -83,24 +83,6 @@ class Draft:
         return _order(command, sign_command(command, keys))
 
 
-def make_order(
-    kiosk: str,
-    action: str,
-    args: Mapping[str, Any],
-    *,
-    keys: Sequence[PrivateKey],
-    ttl_s: int,
-    reason: str = "",
-    ticket: str | None = None,
-) -> Order:
-    """Make a command that is valid from now on, and sign it.
-
-    Raises:
-        ContractError: it breaks the contract, or a key may not sign.
-    """
-    return Draft(kiosk, action, args, ttl_s, reason, ticket).sign(keys)
-
-
 def write_orders(orders: Sequence[Order], path: Path) -> None:
     """Write signed commands into a new file, one a line.
 

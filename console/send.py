@@ -1,12 +1,12 @@
 """Send commands and see them through, to one kiosk or to many."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from console.courier import Courier
-from console.order import Draft, Order, make_order
+from console.order import Draft, Order
 from console.outcome import Conversation, Ending, Outcome
 from console.settings import ConsoleSettings
 from contract import Envelope
@@ -20,9 +20,7 @@ __all__ = [
     "Outcome",
     "Screen",
     "Sender",
-    "make_order",
     "patience_s",
-    "see_through",
 ]
 
 _PATIENCE_S: Mapping[str, float] = {
@@ -64,31 +62,6 @@ class Screen(Protocol):
     def ended(self, ending: Ending) -> None:
         """It is over for this kiosk."""
         ...
-
-
-async def see_through(
-    settings: ConsoleSettings,
-    order: Order,
-    *,
-    timeout_s: float,
-    on_receipt: Callable[[Envelope[Any]], None],
-    report: Callable[[str | None], None],
-) -> Outcome:
-    """Publish and repeat, over reconnections, until a terminal receipt or the timeout.
-
-    Args:
-        settings: the broker.
-        order: what to send.
-        timeout_s: for the whole.
-        on_receipt: gets each step of the command's life once.
-        report: told why there is no connection, and ``None`` when there is one.
-
-    Raises:
-        SettingsError: see :func:`~console.connection.connect`.
-    """
-    async with Courier(settings, report) as courier:
-        ending = await courier.deliver(order, timeout_s=timeout_s, on_receipt=on_receipt)
-    return ending.outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,9 @@
 from typing import Any
 
 from commands.action import Action
-from commands.errors import RefusedError
 from commands.policy import Policy
 from commands.trust import Trust
-from commands.verification import Order, check_signers
+from commands.verification import Order, check_signers, valid_signers
 from contract import Clock
 from contract.actions import ConfigPush
 from contract.config import SignedConfig, open_config
@@ -23,14 +22,8 @@ async def read_document(
     """
     await trust.refresh()
     signed = open_config(document, trust.verifiers, algorithm=trust.algorithm)
-    now = clock.stamp()
-    keys = [trust.keys[kid] for kid in signed.signers]
-    if now.time_quality == "synced":
-        keys = [key for key in keys if key.valid_at(now.time.timestamp())]
-    if not keys:
-        text = f"the key {signed.signers[0]} is not valid at this date"
-        raise RefusedError(code="key_not_valid", text=text)
+    signers = valid_signers(signed.signers, trust, clock.stamp())
     desired = signed.desired
     arguments = ConfigPush(version=desired.version, settings=desired.settings)
-    check_signers(Order(action, arguments, policy), keys)
-    return SignedConfig(desired=desired, signers=tuple(key.kid for key in keys))
+    check_signers(Order(action, arguments, policy), [trust.keys[kid] for kid in signers])
+    return SignedConfig(desired=desired, signers=signers)
