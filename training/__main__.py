@@ -1,0 +1,92 @@
+"""``python -m training``: each step of making the models is one command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Make the shipped models.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+Data = Annotated[
+    Path | None, typer.Option(help="Folder with real plates (crops-train, provinces, frames).")
+]
+Folder = Annotated[Path, typer.Option(help="Where checkpoints and results are kept.")]
+Minutes = Annotated[float, typer.Option(min=0.01, help="How long to train.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same samples.")]
+Makers = Annotated[int, typer.Option(min=1, help="Processes that draw samples.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the network.")]
+
+
+@app.callback()
+def _steps() -> None:
+    """Keep the name of a step necessary, whatever their number."""
+
+
+@app.command()
+def reader(
+    data: Data = None,
+    folder: Folder = Path("build/training"),
+    minutes: Minutes = 60,
+    real_share: Annotated[float, typer.Option(min=0, max=0.9)] = 0.2,
+    seed: Seed = 1,
+    makers: Makers = 1,
+    threads: Threads = 1,
+) -> None:
+    """Train the reader."""
+    import cv2
+    import numpy as np
+    import torch
+
+    from training.reader import train
+    from training.scenes import clutter, photos
+    from training.strips import held_back, real_crops
+    from training.typeface import Typeface
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    crops, validation = held_back(real_crops(data / "crops-train")) if data else ([], [])
+    typeface = Typeface(data / "provinces" if data else None)
+    real, _ = held_back(photos(data / "frames"), share=5) if data else ([], [])
+    nothing = clutter(real, np.random.default_rng(seed))
+    train(
+        typeface, crops, nothing, validation, folder=folder, minutes=minutes, real_share=real_share,
+        seed=seed, makers=makers, say=typer.echo,
+    )  # fmt: skip
+
+
+@app.command()
+def detector(
+    data: Data = None,
+    folder: Folder = Path("build/training"),
+    minutes: Minutes = 60,
+    real_share: Annotated[float, typer.Option(min=0, max=0.9)] = 0.6,
+    seed: Seed = 1,
+    makers: Makers = 1,
+    threads: Threads = 1,
+) -> None:
+    """Train the detector."""
+    import cv2
+    import numpy as np
+    import torch
+
+    from training.detector import train
+    from training.scenes import Props, photos
+    from training.strips import held_back
+    from training.typeface import Typeface
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    real, validation = held_back(photos(data / "frames"), share=5) if data else ([], [])
+    typeface = Typeface(data / "provinces" if data else None)
+    props = Props.make(typeface, np.random.default_rng(seed))
+    train(
+        props, real, validation, folder=folder, minutes=minutes, real_share=real_share,
+        seed=seed, makers=makers, say=typer.echo,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    app()

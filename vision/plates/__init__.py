@@ -1,0 +1,1 @@
+"""Plates: found, read, followed over frames."""
