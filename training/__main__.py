@@ -88,5 +88,21 @@ def detector(
     )  # fmt: skip
 
 
+@app.command()
+def export(
+    data: Data = None,
+    folder: Folder = Path("build/training"),
+    models: Annotated[Path, typer.Option(help="Where the models and their list are put.")] = Path(
+        "vision/models"
+    ),
+    version: Annotated[str, typer.Option(help="Part of the models' names.")] = "1",
+    seed: Seed = 1,
+) -> None:
+    """Write both networks as ONNX files with their list, and measure them on what was held back."""
+    from training.release import release
+
+    typer.echo(release(folder=folder, data=data, models=models, version=version, seed=seed))
+
+
 if __name__ == "__main__":
     app()

@@ -124,7 +124,7 @@ class DetectorNet(nn.Module):
         self.head = _conv(48, 48)
         self.score = nn.Conv2d(48, 1, 1)
         self.corners = nn.Conv2d(48, 8, 1)
-        nn.init.constant_(self.score.bias, -4.0)  # type: ignore[arg-type]
+        nn.init.constant_(self.score.bias, -4.0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         fine = self.fine(x)

@@ -1,11 +1,15 @@
 """What happens to a plate before a reader sees it: wear, weather, light, lens, sensor, JPEG."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+Image = NDArray[Any]
+"""``(height, width, 3)`` of 8 bits, BGR."""
+Floats = NDArray[Any]
+"""float32"""
 
 
 def field(
@@ -38,12 +42,15 @@ def framed_plate(plate: Image, rng: np.random.Generator) -> tuple[Image, int]:
         return plate, 0
     shade = float(rng.choice((rng.uniform(10, 70), rng.uniform(120, 240))))
     value = (np.full(3, shade) + rng.normal(0, 8, 3)).clip(0, 255).tolist()
-    return cv2.copyMakeBorder(plate, *[border] * 4, cv2.BORDER_CONSTANT, value=value), border
+    framed = cv2.copyMakeBorder(
+        plate, border, border, border, border, cv2.BORDER_CONSTANT, value=value
+    )
+    return framed, border
 
 
 def weather(plate: Image, rng: np.random.Generator) -> Image:
     """Wear, dirt and shadow a clean plate."""
-    image = plate.astype(np.float32)
+    image: Floats = plate.astype(np.float32)
     height, width = image.shape[:2]
     if rng.random() < 0.4:  # mud and dust: more below
         dirt = np.clip((field(height, width, rng, (4, 16)) - rng.uniform(0.45, 0.95)) * 3, 0, 0.9)
@@ -57,7 +64,7 @@ def weather(plate: Image, rng: np.random.Generator) -> Image:
         )
     if rng.random() < 0.3:  # hard shadow
         x1, x2 = rng.uniform(-0.2, 1.2, 2) * width
-        shade = np.ones((height, width), np.float32)
+        shade: Floats = np.ones((height, width), np.float32)
         side = width * 2 if rng.random() < 0.5 else -width
         points = np.array([(x1, 0), (x2, height), (side, height), (side, 0)], np.int32)
         cv2.fillPoly(shade, [points], float(rng.uniform(0.35, 0.8)))
@@ -69,7 +76,7 @@ def weather(plate: Image, rng: np.random.Generator) -> Image:
 
 def expose(picture: Image, rng: np.random.Generator, hardness: float = 1.0) -> Image:
     """Light, lens, sensor and compression, on the pixels of the camera."""
-    image = picture.astype(np.float32)
+    image: Floats = picture.astype(np.float32)
     height, width = image.shape[:2]
     sigma = abs(rng.normal(0, 0.7)) * hardness
     if sigma > 0.25:
@@ -78,7 +85,7 @@ def expose(picture: Image, rng: np.random.Generator, hardness: float = 1.0) -> I
         image = cv2.filter2D(image, -1, _motion(rng, max(2.0, min(width, 160) * 0.035 * hardness)))
     image = _light(image, rng, hardness)
     if rng.random() < 0.06:  # rain: bright slanting streaks
-        streaks = np.asarray(rng.random((height, width)) > 0.985, np.float32)
+        streaks: Floats = np.asarray(rng.random((height, width)) > 0.985, np.float32)
         streaks = cv2.filter2D(streaks, -1, _motion(rng, max(3.0, height * 0.25)))[..., None]
         image += streaks * rng.uniform(60, 250)
     noise = abs(rng.normal(0, 6)) * hardness
@@ -99,7 +106,7 @@ def _motion(rng: np.random.Generator, longest: float) -> Floats:
     angle = rng.normal(0, 0.4) if rng.random() < 0.7 else rng.uniform(0, np.pi)
     dx, dy = np.cos(angle) * length / 2, np.sin(angle) * length / 2
     middle = (size - 1) / 2
-    kernel = np.zeros((size * 8, size * 8), np.float32)
+    kernel: Floats = np.zeros((size * 8, size * 8), np.float32)
     scale = 8.0
     start = round((middle + 0.5 - dx) * scale), round((middle + 0.5 - dy) * scale)
     end = round((middle + 0.5 + dx) * scale), round((middle + 0.5 + dy) * scale)
@@ -130,7 +137,7 @@ def _light(image: Floats, rng: np.random.Generator, hardness: float) -> Floats:
     if rng.random() < 0.6:
         image = image * rng.uniform(0.35, 1.6) + rng.normal(0, 12)
     if rng.random() < 0.10:  # glare
-        spot = np.zeros((height, width), np.float32)
+        spot: Floats = np.zeros((height, width), np.float32)
         at = int(rng.uniform(-0.1, 1.1) * width), int(rng.uniform(-0.3, 1.3) * height)
         cv2.circle(spot, at, int(rng.uniform(0.05, 0.35) * width) + 1, 1.0, -1)
         spot = cv2.blur(spot, (width // 4 | 1, height // 2 | 1))

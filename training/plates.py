@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.typeface import BOX, Style, Typeface
+from training.photograph import Image
+from training.typeface import BOX, Style, Typeface, one_of
 from vision.plates.alphabet import AUTHORITY_O, DIGITS, LETTERS, PROVINCES
 from vision.plates.plate import COLOURS, Colour
 
-Image = NDArray[np.uint8]
 _SAMPLES = tuple[float, float, float]
 
 _PAINT: dict[Colour, tuple[_SAMPLES, ...]] = {  # BGR, what cameras make of the paint
@@ -220,8 +220,8 @@ def draw(typeface: Typeface, rng: np.random.Generator, kind: str | None = None) 
     name = kind or _NAMES[rng.choice(len(_NAMES), p=_SHARES)]
     plan = KINDS[name]
     text = plan.text(rng)
-    colour = plan.colours[rng.integers(len(plan.colours))]
-    layout = plan.layouts[rng.integers(len(plan.layouts))](text)
+    colour = one_of(plan.colours, rng)
+    layout = one_of(plan.layouts, rng)(text)
     return Drawn(
         _paint(typeface, rng, text, colour, layout, plan, aviation=name == "aviation"),
         text,
@@ -241,7 +241,7 @@ def _paint(
     aviation: bool,
 ) -> Image:
     height, width = layout.height, layout.width
-    paint = np.array(_PAINT[colour][rng.integers(len(_PAINT[colour]))], np.float32)
+    paint = np.array(one_of(_PAINT[colour], rng), np.float32)
     paint = np.clip(paint + rng.normal(0, 10, 3), 0, 255)
     ground = np.empty((height, width, 3), np.float32)
     ground[:] = paint

@@ -19,7 +19,7 @@ from PIL import ImageDraw, ImageFont
 from training.photograph import Image, expose, framed_plate, pose, weather
 from training.photograph import field as noise
 from training.plates import draw
-from training.typeface import CJK_FONTS, LATIN_FONTS, Typeface
+from training.typeface import CJK_FONTS, LATIN_FONTS, Typeface, one_of
 from vision.plates.alphabet import CHARACTERS
 
 SIDE = 320
@@ -67,7 +67,7 @@ def clutter(real: Sequence[Photo], rng: np.random.Generator, count: int = 1000) 
     fonts = _fonts()
     pieces = [_sign(fonts, rng) for _ in range(count // 2)]
     while real and len(pieces) < count:
-        photo = real[rng.integers(len(real))]
+        photo = one_of(real, rng)
         height, width = photo.image.shape[:2]
         wide = int(min(width - 1, np.exp(rng.uniform(np.log(60), np.log(500)))))
         tall = min(height - 1, wide // 2)
@@ -98,7 +98,7 @@ def stream(props: Props, real: Sequence[Photo], seed: int, real_share: float) ->
     rng = np.random.default_rng(seed)
     while True:
         if real and rng.random() < real_share:
-            scene = _from_photo(real[rng.integers(len(real))], props, rng)
+            scene = _from_photo(one_of(real, rng), props, rng)
         else:
             scene = Scene(_drawn_background(rng))
             for _ in range(int(rng.choice((0, 1, 1, 2, 3)))):
@@ -113,7 +113,7 @@ def stream(props: Props, real: Sequence[Photo], seed: int, real_share: float) ->
 def _from_photo(photo: Photo, props: Props, rng: np.random.Generator) -> Scene:
     """Cut a window out of a real picture around one of its plates, or anywhere."""
     height, width = photo.image.shape[:2]
-    box = photo.boxes[rng.integers(len(photo.boxes))]
+    box = one_of(photo.boxes, rng)
     wanted = float(np.exp(rng.uniform(np.log(20), np.log(260))))
     scale = float(np.clip(wanted / box[2], 0.15, 3))
     if rng.random() < 0.8:
@@ -161,7 +161,7 @@ def _cover(image: Image, box: tuple[float, float, float, float]) -> None:
     if part.size:
         edge = np.concatenate((part[0], part[-1])).astype(np.float32)
         part[:] = np.clip(
-            edge.mean(axis=0) + noise(*part.shape[:2], np.random.default_rng(0)) * 10, 0, 255
+            edge.mean(axis=0) + noise(y2 - y1, x2 - x1, np.random.default_rng(0)) * 10, 0, 255
         )
 
 
@@ -169,7 +169,7 @@ def _hang(
     scene: Scene, props: Props, at: NDArray[np.float64], pixels: float, rng: np.random.Generator
 ) -> None:
     """Put a plate into a scene, if enough of it is inside and no other is there."""
-    plate = props.plates[rng.integers(len(props.plates))]
+    plate = one_of(props.plates, rng)
     if plate.shape[1] < 400:
         pixels *= 0.7
     quad = pose(pixels, plate.shape[0] / plate.shape[1], rng)
@@ -226,7 +226,7 @@ def _distract(scene: Scene, props: Props, rng: np.random.Generator) -> None:
     if rng.random() < 0.25:
         _grille(scene.image, at, pixels, rng)
         return
-    sign = props.signs[rng.integers(len(props.signs))]
+    sign = one_of(props.signs, rng)
     quad = pose(pixels, sign.shape[0] / sign.shape[1], rng)
     quad += at.astype(np.float32) - quad.mean(axis=0)
     _paste(scene.image, sign, quad, rng)
@@ -272,7 +272,7 @@ def _sign(fonts: Sequence[ImageFont.FreeTypeFont], rng: np.random.Generator) -> 
         (40, 40, 190),
         (90, 140, 40),
     )
-    paint = np.array(colours[rng.integers(len(colours))]) + rng.normal(0, 25, 3)
+    paint = np.array(one_of(colours, rng)) + rng.normal(0, 25, 3)
     ink = (255,) * 3 if paint.mean() < 130 else (15,) * 3
     board = Canvas.new("RGB", (width, height), tuple(int(v) for v in paint.clip(0, 255)))
     pen = ImageDraw.Draw(board)
@@ -280,7 +280,7 @@ def _sign(fonts: Sequence[ImageFont.FreeTypeFont], rng: np.random.Generator) -> 
     if what < 0.75:
         chinese = rng.random() < 0.5
         letters = _WORDS if chinese else CHARACTERS[:34] + CHARACTERS[:34].lower() + " -:/"
-        font = fonts[rng.integers(10 if chinese else len(fonts))].font_variant(
+        font = one_of(fonts[:10] if chinese else fonts, rng).font_variant(
             size=int(rng.uniform(0.2, 0.75) * height)
         )
         count = int(rng.choice((2, 3, 4, 5, 9, 10, 12)))

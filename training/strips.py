@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.photograph import Image, expose, field, framed_plate, pose, weather
 from training.plates import Drawn, colour_index, draw
-from training.typeface import Typeface
+from training.typeface import Typeface, one_of
 from vision.plates.alphabet import CHARACTERS, MAX_LENGTH
 from vision.plates.rectify import HEIGHT, WIDTH, rectify
 
@@ -146,10 +146,10 @@ def _surroundings(height: int, width: int, rng: np.random.Generator) -> Image:
 def _nothing(rng: np.random.Generator, clutter: Sequence[Image]) -> Strip:
     """Show what is no plate."""
     if clutter and rng.random() < 0.75:
-        picture = clutter[rng.integers(len(clutter))]
+        picture = one_of(clutter, rng)
         height, width = picture.shape[:2]
         quad = pose(width * float(rng.uniform(0.4, 1.1)), float(rng.uniform(0.28, 0.6)), rng)
-        quad = quad + rng.uniform(0.3, 0.7, 2) * (width, height)
+        quad += np.asarray(rng.uniform(0.3, 0.7, 2) * (width, height), np.float32)
         corners = tuple((float(x), float(y)) for x, y in quad)
         picture = rectify(picture, corners)  # type: ignore[arg-type]
     else:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,8 +20,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vision.plates.alphabet import AUTHORITY_O, DIGITS, LETTERS, PROVINCES, SUFFIXES
 
-Ink = NDArray[np.float32]
-"""``(height, width)``, 0 (paint) to 1 (ink)."""
+Item = TypeVar("Item")
+Ink = NDArray[Any]
+"""``(height, width)`` of float32, 0 (paint) to 1 (ink)."""
 
 BOX = (45, 90)
 """Width and height of a character's box at one pixel a millimetre."""
@@ -114,7 +116,7 @@ class Typeface:
         """Draw one character to fill ``size`` (width, height in px, one a mm)."""
         real = self._real.get(character)
         if real and style.real:
-            ink = real[rng.integers(len(real))]
+            ink = one_of(real, rng)
             return np.clip(cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC), 0, 1)
         glyphs = self._glyphs[character]
         glyph = glyphs[(style.font + rng.integers(2) * style.mixed) % len(glyphs)]
@@ -238,7 +240,7 @@ def _real_glyphs(folder: Path) -> dict[str, list[Ink]]:
     return dict(glyphs)
 
 
-def _ink_of(picture: NDArray[np.uint8]) -> Ink:
+def _ink_of(picture: NDArray[Any]) -> Ink:
     grey = picture.astype(np.float32).mean(axis=2)
     blue, _, red = picture.reshape(-1, 3).astype(np.float32).mean(axis=0)
     low, high = np.percentile(grey, (15, 95))
@@ -249,6 +251,6 @@ def _ink_of(picture: NDArray[np.uint8]) -> Ink:
     return np.clip(cv2.resize(ink, BOX, interpolation=cv2.INTER_CUBIC), 0, 1).astype(np.float32)
 
 
-def spread(values: Sequence[float], rng: np.random.Generator) -> float:
-    """Draw uniformly between two values."""
-    return float(rng.uniform(values[0], values[1]))
+def one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:
+    """Draw one of several."""
+    return items[int(rng.integers(len(items)))]
