@@ -28,6 +28,7 @@ bench: .venv/.dev ## All benchmarks, as JSON
 	.venv/bin/python -m bench telemetry --json
 	.venv/bin/python -m bench camera --json
 	.venv/bin/python -m bench commands --json
+	.venv/bin/python -m bench plates --json
 
 docs: .venv/.base ## Write the generated pages anew
 	.venv/bin/kiosk-agent asyncapi > docs/asyncapi.json.new && mv docs/asyncapi.json.new docs/asyncapi.json

@@ -17,6 +17,12 @@ from commands.actions.ping import ping
 from commands.actions.power import poweroff, reboot
 from commands.actions.service import service_lock, service_unlock
 from commands.actions.snapshot import snapshot
+from commands.actions.watch_list import (
+    WatchLists,
+    watch_list_list,
+    watch_list_put,
+    watch_list_remove,
+)
 from commands.desk.desk import Desk
 from commands.policy import Policy
 from commands.trust import Trust
@@ -31,6 +37,7 @@ def kiosk_actions(
     keys_policy: Policy,
     desk: Desk,
     hands: Hands,
+    watch_lists: WatchLists,
     status: Status,
     restart: Callable[[], None],
     started: Stamp,
@@ -44,6 +51,7 @@ def kiosk_actions(
         keys_policy: who may replace them.
         desk: the state of the kiosk's business.
         hands: the machine, the door, pictures, the journal.
+        watch_lists: which plates are looked for.
         status: what ``kiosk-agent status`` shows.
         restart: ends this process in order, so that it is run again.
         started: when this process started.
@@ -68,4 +76,7 @@ def kiosk_actions(
         service_lock(desk),
         service_unlock(desk),
         snapshot(hands.pictures.take, media, cameras=hands.frames),
+        watch_list_list(watch_lists),
+        watch_list_put(watch_lists),
+        watch_list_remove(watch_lists),
     )

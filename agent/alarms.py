@@ -23,6 +23,8 @@ _SEVERITY: dict[str, Severity] = {
     "link.session_taken": "critical",
     "link.refused": "major",
     "link.denied": "major",
+    "plate.hit": "major",
+    "watch_lists.damaged": "major",
 }
 _PASSING = (
     "link.session_taken",
@@ -30,6 +32,8 @@ _PASSING = (
     "outbox.corrupted",
     "ledger.corrupted",
     "kiosk_key.replaced",
+    "plate.hit",
+    "watch_lists.damaged",
 )
 """Faults that are moments: nobody tells when they are over."""
 

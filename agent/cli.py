@@ -13,6 +13,8 @@ from agent import VERSION
 from agent.audit_cli import audit_app
 from agent.config_option import ConfigOption, load_settings, settings_path
 from agent.errors import AgentError
+from agent.models_cli import models
+from agent.plates_cli import plates
 
 SERVICE_SOCKET = Path("/run/kiosk-agent/agent.sock")
 
@@ -34,6 +36,8 @@ app = typer.Typer(
 )
 
 app.add_typer(audit_app, name="audit")
+app.command()(plates)
+app.command()(models)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from agent.parts import Parts
 from agent.state_file import StateFile
 from agent.supervisor import Start
 from commands.actions.config import config_push
+from commands.actions.watch_list import WatchLists
 from commands.audit import Audit
 from commands.desk.desk import Desk
 from commands.desk.state import MAX_STATE_BYTES
@@ -51,6 +52,7 @@ class CommandPath:
         clock: the agent's clock.
         publish: takes receipts and events.
         parts: cameras, health and the line.
+        watch_lists: which plates are looked for.
         alarms: the codes of the alarms in force.
         status: what ``kiosk-agent status`` shows.
         stage: where pushed settings are tried.
@@ -65,6 +67,7 @@ class CommandPath:
         clock: Clock,
         publish: Publish,
         parts: Parts,
+        watch_lists: WatchLists,
         alarms: Callable[[], Iterable[str]],
         status: Status,
         stage: Stage,
@@ -132,6 +135,7 @@ class CommandPath:
             keys_policy=self._policy[KeysUpdate.ACTION],
             desk=self.desk,
             hands=self.hands,
+            watch_lists=watch_lists,
             status=status,
             restart=restart,
             started=clock.stamp(),

@@ -14,6 +14,7 @@ from agent.config.changeover import Changeover
 from agent.local.door import LocalDoor
 from agent.log import set_level
 from agent.parts import Parts
+from agent.plates.plates import Plates
 from agent.pulse import Pulse
 from agent.self_report import SelfReport
 from agent.starts import SafeMode
@@ -70,12 +71,20 @@ class Agent:
             on_change=self._leave_safe_mode,
         )
         self._link = self._make_link()
+        self._plates = Plates(
+            folder,
+            settings=lambda: self._commands.keeper.settings.plates,
+            clock=self._clock,
+            publish=self._publish,
+            tell=self._fault,
+        )
         self._parts = Parts(
             supervisor=self._supervisor,
             link=self._link,
             board=self._board,
             make_health=self._make_health,
             make_camera=self._make_camera,
+            make_plates=self._plates.watch,
             set_level=set_level,
             cameras_rest=lambda: self._safe_mode.is_on,
         )
@@ -92,6 +101,7 @@ class Agent:
             clock=self._clock,
             publish=self._publish,
             parts=self._parts,
+            watch_lists=self._plates.watch_lists,
             alarms=lambda: [alarm.code for alarm in self._board.active()],
             status=self._status,
             stage=Changeover(
@@ -171,6 +181,7 @@ class Agent:
             "pulse": self._pulse.run,
             "safe_mode": self._safe_mode.run,
             **self._commands.tasks,
+            **self._plates.tasks,
         }
 
     # -- a life ----------------------------------------------------------------------------
@@ -187,6 +198,7 @@ class Agent:
         )
         await self._outbox.start()
         await self._commands.start()
+        await self._plates.start()
         for name, start in self._tasks.items():
             self._supervisor.start(name, start)
         await self._parts.apply(settings)

@@ -41,6 +41,11 @@ from contract.receipt import Receipt
 
 KIOSK = "demo"
 SCENES = ("street", "counter")
+_PLATES = """
+[camera.plates]
+enabled = true
+plain_text_purpose = "demonstration"
+"""
 ORDERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("ping", {"echo": "hello, kiosk"}),
     ("announce", {"text": "请稍候 / One moment, please", "for_s": 10}),
@@ -98,8 +103,8 @@ class Summary:
 
     @property
     def camera_events(self) -> int:
-        """Motion, presence, and what happened to cameras."""
-        kinds = ("camera", "motion", "presence")
+        """Motion, presence, plates, and what happened to cameras."""
+        kinds = ("camera", "motion", "presence", "plate")
         return sum(
             count
             for type_, count in self.messages.items()
@@ -184,7 +189,8 @@ class _Demo:
     async def _with_broker(self, folder: Path, port: int, sources: Sequence[str]) -> None:
         key = keys.new_key("demo supervisor", "supervisor")
         settings_file = folder / "agent.toml"
-        await asyncio.to_thread(_write_files, folder, settings_file, port, sources, key)
+        own = not self._sources
+        await asyncio.to_thread(_write_files, folder, settings_file, port, sources, key, own=own)
         centre = ConsoleSettings(broker=f"mqtt://127.0.0.1:{port}")
         listening = asyncio.Event()
         following = asyncio.create_task(
@@ -343,14 +349,22 @@ def _clip_version() -> str:
 
 
 def _write_files(
-    folder: Path, settings_file: Path, port: int, sources: Sequence[str], key: PrivateKey
+    folder: Path,
+    settings_file: Path,
+    port: int,
+    sources: Sequence[str],
+    key: PrivateKey,
+    *,
+    own: bool,
 ) -> None:
     operators = folder / "operators.json"
     operators.write_text(KeySet(keys=(key.public(),)).model_dump_json(exclude_none=True))
     quote = json.dumps  # a JSON string is a TOML string
     names = SCENES if len(sources) == len(SCENES) else [f"camera{n}" for n in range(len(sources))]
+    # Of our own clip only, in which a car with a made-up plate drives up.
+    plates = {"street": _PLATES} if own else {}
     cameras = "".join(
-        f"\n[[camera]]\nname = {quote(name)}\nsource = {quote(source)}\n"
+        f"\n[[camera]]\nname = {quote(name)}\nsource = {quote(source)}\n{plates.get(name, '')}"
         for name, source in zip(names, sources, strict=True)
     )
     settings_file.touch(mode=0o600)  # a camera's address may hold a password

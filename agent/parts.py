@@ -7,15 +7,17 @@ from pathlib import Path
 
 from agent.settings import Settings
 from agent.supervisor import Start, Supervisor
-from contract.health import Health
+from contract.health import CameraHealth, Health
 from telemetry.alarms import AlarmBoard
 from telemetry.health import HealthMonitor
 from telemetry.health.settings import HealthSettings
 from telemetry.link import Link
 from vision.camera import Camera
+from vision.plates.settings import PlateSettings
+from vision.plates.watcher import PlateWatch
 from vision.settings import CameraSettings
 
-_LIVE = frozenset({"link", "camera", "health", "alarms", "config"})
+_LIVE = frozenset({"link", "camera", "health", "alarms", "config", "plates"})
 _LIVE_KEYS = {"outbox": frozenset({"in_flight", "backlog_per_s"}), "log": frozenset({"level"})}
 
 
@@ -30,7 +32,7 @@ def needs_restart(old: Settings, new: Settings) -> bool:
 
 
 class Parts:
-    """Link, health, alarm rules, log level, and each camera for itself.
+    """Link, health, alarm rules, log level, and each camera with its plates for itself.
 
     Args:
         supervisor: keeps their tasks alive.
@@ -38,6 +40,7 @@ class Parts:
         board: the alarms.
         make_health: makes a health monitor.
         make_camera: makes a camera.
+        make_plates: makes the reading of plates at a camera, from its frames.
         set_level: puts a log level in force.
         cameras_rest: whether there are to be no cameras, whatever the settings say.
     """
@@ -50,6 +53,7 @@ class Parts:
         board: AlarmBoard,
         make_health: Callable[[HealthSettings], HealthMonitor],
         make_camera: Callable[[CameraSettings], Camera],
+        make_plates: Callable[[CameraSettings, PlateSettings, Path], PlateWatch],
         set_level: Callable[[str], None],
         cameras_rest: Callable[[], bool],
     ) -> None:
@@ -57,6 +61,7 @@ class Parts:
         self._board = board
         self._make_health = make_health
         self._make_camera = make_camera
+        self._make_plates = make_plates
         self._set_level = set_level
         self.cameras_rest = cameras_rest
         """Whether there are to be no cameras, whatever the settings say."""
@@ -66,6 +71,7 @@ class Parts:
         self._level: str | None = None
         self._health: HealthMonitor | None = None
         self._cameras: dict[str, Camera] = {}
+        self._plates: dict[str, PlateWatch] = {}
         self.link = link
         self.frames: dict[str, Path] = {}
         """Where the newest frame of each camera lies; the same mapping all the time."""
@@ -74,6 +80,17 @@ class Parts:
     def cameras(self) -> tuple[Camera, ...]:
         """The cameras that are watched."""
         return tuple(self._cameras.values())
+
+    def camera_health(self) -> tuple[CameraHealth, ...]:
+        """How each camera is, and the reading of its plates."""
+        return tuple(
+            camera.health().model_copy(
+                update={"plates": plates.health()}
+                if (plates := self._plates.get(camera.name))
+                else {}
+            )
+            for camera in self.cameras
+        )
 
     @property
     def latest_health(self) -> Health | None:
@@ -118,12 +135,26 @@ class Parts:
     async def _apply_cameras(self, settings: Settings) -> None:
         wanted = {} if self.cameras_rest() else {camera.name: camera for camera in settings.camera}
         for name in self._cameras.keys() - wanted.keys():
+            await self._stop_plates(name)
             self._runs_with.pop(_task(name), None)
             await self._supervisor.stop(_task(name))
             self._let_go(name)
         for name, camera in wanted.items():
+            if not self.watches(camera):
+                await self._stop_plates(name)  # before the frames that it reads are let go
             await self._exchange(_task(name), camera, partial(self._renew_camera, camera))
+            await self._apply_plates(camera, settings.plates)
         self._cameras = {name: self._cameras[name] for name in wanted}
+
+    async def _apply_plates(self, camera: CameraSettings, shared: PlateSettings) -> None:
+        if camera.plates.enabled:
+            renew = partial(self._renew_plates, camera, shared)
+            await self._exchange(_plates_task(camera.name), shared, renew)
+
+    async def _stop_plates(self, name: str) -> None:
+        self._runs_with.pop(_plates_task(name), None)
+        await self._supervisor.stop(_plates_task(name))
+        self._plates.pop(name, None)
 
     async def _exchange(self, task: str, wanted: object, renew: Callable[[], Start]) -> None:
         """Restart a part unless it runs with what is wanted."""
@@ -148,6 +179,11 @@ class Parts:
         self.frames[settings.name] = camera.frames
         return camera.run
 
+    def _renew_plates(self, camera: CameraSettings, shared: PlateSettings) -> Start:
+        watch = self._make_plates(camera, shared, self.frames[camera.name])
+        self._plates[camera.name] = watch
+        return watch.run
+
     def _let_go(self, name: str) -> None:
         self.frames.pop(name, None)
         if (camera := self._cameras.pop(name, None)) is not None:
@@ -156,3 +192,7 @@ class Parts:
 
 def _task(camera: str) -> str:
     return f"camera.{camera}"
+
+
+def _plates_task(camera: str) -> str:
+    return f"plates.{camera}"

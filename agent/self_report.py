@@ -66,13 +66,15 @@ class SelfReport:
         if rests := self._safe_mode.reason:
             names = [camera.name for camera in self._commands.keeper.settings.camera]
             return tuple(_service(f"camera.{name}", f"safe mode: {rests}") for name in names)
-        return tuple(
-            _service(
-                f"camera.{health.name}",
-                None if health.state == "online" else f"camera is {health.state}",
-            )
-            for health in (camera.health() for camera in self._parts.cameras)
-        )
+        services: list[Service] = []
+        for health in self._parts.camera_health():
+            problem = None if health.state == "online" else f"camera is {health.state}"
+            services.append(_service(f"camera.{health.name}", problem))
+            if (plates := health.plates) is not None:
+                working = plates.state == "watching" and problem is None
+                why = None if working else problem or plates.text or "the models are being loaded"
+                services.append(_service(f"plates.{health.name}", why))
+        return tuple(services)
 
     def numbers(self) -> AgentNumbers:
         """The agent's part of a sample."""
@@ -86,7 +88,7 @@ class SelfReport:
             outbox_oldest_s=round(self._oldest_s, 1),
             outbox_lost=outbox.lost,
             link_reconnects=self._parts.link.reconnects,
-            cameras=tuple(camera.health() for camera in self._parts.cameras),
+            cameras=self._parts.camera_health(),
         )
 
     async def status(self) -> dict[str, Any]:
@@ -116,7 +118,7 @@ class SelfReport:
             "operators": self._commands.trust.problem or f"{len(self._commands.trust.keys)} keys",
             "config": config.model_dump(mode="json", exclude={"settings"}),
             "alarms": [alarm.model_dump(mode="json") for alarm in self._board.active()],
-            "cameras": [camera.health().model_dump(mode="json") for camera in self._parts.cameras],
+            "cameras": [camera.model_dump(mode="json") for camera in self._parts.camera_health()],
             "task_restarts": dict(self._supervisor.restarts),
             "task_errors": dict(self._supervisor.errors),
             "health": health.model_dump(mode="json") if health else None,

@@ -24,6 +24,7 @@ from contract.wire import KioskId
 from telemetry.alarm_rules import AlarmSettings
 from telemetry.health.settings import HealthSettings
 from telemetry.settings import LinkSettings, OutboxSettings, Section
+from vision.plates.settings import PlateSettings
 from vision.settings import CameraSettings
 
 ENV_PREFIX = "KIOSK_AGENT_"
@@ -118,6 +119,7 @@ class Settings(BaseModel):
     config: ConfigSettings = ConfigSettings()
     door: DoorSettings = DoorSettings()
     safe_mode: SafeModeSettings = SafeModeSettings()
+    plates: PlateSettings = PlateSettings()
     camera: tuple[CameraSettings, ...] = Field(default=(), max_length=16)
 
     @field_validator("camera")

@@ -61,8 +61,10 @@ def _default(path: str, name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value: Any = field.get_default(call_default_factory=True, validated_data={})
-    if value is None or value in ({}, ()):
+    if value is None or value in ({}, (), ""):
         return "-"
+    if isinstance(value, tuple):
+        value = list(value)
     return f"`{value}`" if not isinstance(value, bool) else f"`{str(value).lower()}`"
 
 

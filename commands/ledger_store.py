@@ -23,6 +23,7 @@ from commands.audit_store import AuditTable
 from commands.errors import RefusedError, ReplayError
 from commands.settings import CommandSettings
 from contract import Stamp
+from contract.actions import ACTIONS
 from contract.audit import Facts
 from contract.command import MAX_VALIDITY_S, Command
 from contract.receipt import TERMINAL, Receipt
@@ -130,6 +131,7 @@ class LedgerStore:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA foreign_keys=ON")
+            self._db.execute("PRAGMA secure_delete=ON")  # what is private is gone when it goes
             # The log is written over from its start before it reaches the size it is cut to: a log
             # that grows costs a write of the file system's own with every commit.
             self._db.execute("PRAGMA wal_autocheckpoint=200")
@@ -219,12 +221,13 @@ class LedgerStore:
     ) -> tuple[Step, ...]:
         """Record a command with its first receipts, and forget old ones."""
         self._forget(stamp)
+        ended = receipts[-1].status in TERMINAL
         self._db.execute(
             "INSERT INTO command (id, document, digest, signers, received, exp, disruptive, state)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 record.command.id,
-                record.command.model_dump_json(),
+                _document(record.command, ended=ended),
                 record.digest,
                 json.dumps(record.signers),
                 _STAMP.dump_json(record.received).decode(),
@@ -234,7 +237,6 @@ class LedgerStore:
             ),
         )
         steps = tuple(self._append(receipt, stamp) for receipt in receipts)
-        ended = receipts[-1].status in TERMINAL
         self._account(record, receipts[-1] if ended else receipts[0], stamp)
         return steps
 
@@ -242,6 +244,11 @@ class LedgerStore:
         """Record the next receipt of a command that has not ended."""
         if receipt.status != "running":
             self._account(record, receipt, stamp)
+        if receipt.status in TERMINAL and _is_private(record.command):
+            self._db.execute(
+                "UPDATE command SET document = ? WHERE id = ?",
+                (_document(record.command, ended=True), record.command.id),
+            )
         return self._append(receipt, stamp)
 
     def _append(self, receipt: Receipt, stamp: Stamp) -> Step:
@@ -315,8 +322,9 @@ class LedgerStore:
         (document,) = self._db.execute(
             "SELECT document FROM command WHERE id = ?", (command.id,)
         ).fetchone()
-        again = Command.model_validate_json(command.model_dump_json())
-        if again != Command.model_validate_json(document):
+        known = Command.model_validate_json(document)
+        same = (_document(command, ended=ended) for ended in (False, True))
+        if known not in [Command.model_validate_json(one) for one in same]:
             text = "another command came with this id before: every command needs an id of its own"
             raise RefusedError(code="malformed", text=text)
 
@@ -456,3 +464,15 @@ def _within_hour(then: Stamp, now: Stamp) -> bool:
 def _step(row: tuple[int, str, str]) -> Step:
     number, document, stamp = row
     return Step(number, Receipt.model_validate_json(document), _STAMP.validate_json(stamp))
+
+
+def _document(command: Command, *, ended: bool) -> str:
+    """Return what is kept of a command: once it has ended, no private arguments."""
+    if ended and _is_private(command):
+        command = command.model_copy(update={"args": {}})
+    return command.model_dump_json()
+
+
+def _is_private(command: Command) -> bool:
+    arguments = ACTIONS.get(command.action)
+    return arguments is not None and arguments.PRIVATE

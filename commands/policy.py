@@ -13,6 +13,8 @@ from contract.keys import ROLES, Role
 
 _WORKERS: frozenset[Role] = frozenset({"operator", "supervisor", "maintainer"})
 _SENIORS: frozenset[Role] = frozenset({"supervisor", "maintainer"})
+_POLICE: frozenset[Role] = frozenset({"operator", "supervisor"})
+"""Whose business personal data are; who mends kiosks needs none."""
 
 WhileServing = Literal["allow", "wait", "refuse"]
 
@@ -56,6 +58,10 @@ DEFAULT_POLICY: Mapping[str, Policy] = MappingProxyType(
         "log.level": Policy(roles=_SENIORS),
         "log.fetch": Policy(roles=_SENIORS, timeout_s=120, per_hour=30),
         "diagnostics": Policy(roles=_SENIORS, timeout_s=120, per_hour=30),
+        # To look for vehicles takes two persons, like a picture with faces; to stop takes one.
+        "plates.watchlist.put": Policy(roles=_POLICE, signers=2, per_hour=120),
+        "plates.watchlist.remove": Policy(roles=_POLICE),
+        "plates.watchlist.list": Policy(roles=_POLICE),
         "maintenance.on": Policy(roles=_SENIORS, serving="refuse"),
         "maintenance.off": Policy(roles=_SENIORS),
     }

@@ -80,7 +80,7 @@ def _converted(model: type[Arguments], name: str, text: str) -> Any:
         return text
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)
-        return adapter.validate_python(text, strict=False)
+        return adapter.dump_python(adapter.validate_python(text, strict=False), mode="json")
     except ValidationError:
         return text
 

@@ -7,6 +7,7 @@ from contract import Data, Envelope
 from contract.audit import AuditHead
 from contract.events import AlarmCleared, AlarmRaised
 from contract.message import D
+from contract.plates import PlateHit, PlateRead
 from contract.receipt import Receipt
 
 
@@ -42,9 +43,29 @@ def describe(message: Envelope[D]) -> str:
             return f"{data.severity} {data.code}{subject} after {data.duration_s:.0f} s"
         case AuditHead():
             return f"{data.number} entries in the record, head {data.hash[:12]}"
+        case PlateRead() | PlateHit():
+            return _plate(data)
         case _:
             fields = data.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
             return " ".join(
                 f"{name}={value if isinstance(value, str) else json.dumps(value)}"
                 for name, value in fields.items()
             )
+
+
+def _plate(data: PlateRead | PlateHit) -> str:
+    """The text where it may be known, else its pseudonym; an unreadable plate says so."""
+    if isinstance(data, PlateHit):
+        near = "" if data.match == "exact" else f" read as {data.read} (near)"
+        return f"{data.text}{near} {data.code}, list {data.watch_list}, camera {data.camera}"
+    what = data.text or data.partial or (data.pseudonym and data.pseudonym[:12])
+    parts = [
+        what if data.readable else f"{what or ''} unreadable".strip(),
+        data.colour.replace("_", "/"),
+        data.kind,
+        f"camera {data.camera}",
+        f"{data.duration_s:.0f} s",
+        f"{data.views} views",
+        f"sure {data.min_confidence:.0%}",
+    ]
+    return " ".join(part for part in parts if part)

@@ -18,6 +18,7 @@ from console.fleet import KioskView
 from console.words import ENGLISH, Words
 from contract import Data, Envelope
 from contract.message import D
+from contract.plates import PlateHit
 from contract.receipt import Receipt
 
 _STATE_STYLES: Final = {"online": "green", "stopping": "yellow", "offline": "bold red"}
@@ -101,6 +102,8 @@ def message_line(message: Envelope[D], words: Words = ENGLISH) -> Text:
     style = ""
     if isinstance(data, Receipt):
         style = _STATUS_STYLES.get(data.status, "")
+    elif isinstance(data, PlateHit):
+        style = _SEVERITY_STYLES["major"]
     elif severity := getattr(data, "severity", None):
         style = _SEVERITY_STYLES.get(severity, "")
     text = plain(describe(message))

@@ -14,7 +14,8 @@ from pydantic import Field, StringConstraints
 
 from contract.ids import MessageId
 from contract.keys import OperatorKey
-from contract.wire import Name, WireModel
+from contract.plates import PlateText, Purpose
+from contract.wire import Name, UtcTime, WireModel
 
 DAY_S = 86_400
 ScreenText = Annotated[str, StringConstraints(max_length=500)]
@@ -28,10 +29,13 @@ class Arguments(WireModel):
     """The ``args`` of a command. Subclasses with an ``action`` are registered."""
 
     ACTION: ClassVar[str] = ""
+    PRIVATE: ClassVar[bool] = False
+    """Whether they are personal data, which the kiosk's record of commands does not keep."""
 
-    def __init_subclass__(cls, *, action: str = "", **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, action: str = "", private: bool = False, **kwargs: Any) -> None:
         """Register the class under the name of its action."""
         super().__init_subclass__(**kwargs)
+        cls.PRIVATE = private
         if action:
             cls.ACTION = action
             _registry[action] = cls
@@ -99,7 +103,8 @@ class DoorUnlock(Arguments, action="door.unlock"):
 class ConfigPush(Arguments, action="config.push"):
     """Put settings in force on trial; what cuts the kiosk off or breaks it goes back by itself.
 
-    Settings of the link take two persons' signatures.
+    Settings of the link, plates in plain text, and which plates are suppressed take two persons'
+    signatures.
     """
 
     version: int = Field(ge=1, lt=2**53, description="Higher than any that was tried before.")
@@ -162,3 +167,36 @@ class MaintenanceOn(Arguments, action="maintenance.on"):
 
 class MaintenanceOff(Arguments, action="maintenance.off"):
     """The work is over."""
+
+
+class WatchListEntry(WireModel):
+    """One plate that is looked for."""
+
+    text: PlateText
+    code: Name = Field(description="Why, in a word, such as `stolen`.")
+
+
+class WatchListPut(Arguments, action="plates.watchlist.put", private=True):
+    """Look for plates: whoever reads one on the list tells it at once, in plain text.
+
+    A list that does not fit one command is put in several, the later ones with mode add.
+    """
+
+    name: Name
+    purpose: Purpose = Field(description="What it is for, or which case; told with every hit.")
+    expires: UtcTime = Field(description="The list ends then and is deleted.")
+    entries: tuple[WatchListEntry, ...] = Field(min_length=1, max_length=1000)
+    mode: Literal["replace", "add"] = Field(
+        default="replace",
+        description="add: to the list of this name, which takes on purpose and expiry.",
+    )
+
+
+class WatchListRemove(Arguments, action="plates.watchlist.remove"):
+    """Delete a watch list before it expires."""
+
+    name: Name
+
+
+class WatchListList(Arguments, action="plates.watchlist.list"):
+    """Name the watch lists, their purposes, sizes and ends; not the plates."""

@@ -16,6 +16,22 @@ AlarmText = Annotated[str, StringConstraints(max_length=200)]
 """A short sentence: many alarms in force must fit one message."""
 
 
+class PlateHealth(WireModel):
+    """The reading of number plates at one camera; counts are since the agent started."""
+
+    state: Literal["starting", "watching", "failed"]
+    text: AlarmText = Field(default="", description="Why it failed.")
+    looks: int = Field(description="Frames looked at for plates.")
+    look_ms: float | None = Field(default=None, description="Of the newest of them.")
+    read: int = Field(description="Vehicles whose plate was read.")
+    unreadable: int = Field(description="Vehicles whose plate could not be read.")
+    suppressed: int = Field(description="Vehicles of classes that are not told of.")
+    hits: int = Field(description="Matches with watch lists.")
+    dropped: int = Field(description="Reports lost because storage was too slow.")
+    restarts: int = Field(description="Processes that died or were killed and started again.")
+    rss_bytes: int | None = Field(default=None, description="Memory of the process.")
+
+
 class CameraHealth(WireModel):
     """One camera, as its reader sees it."""
 
@@ -31,6 +47,9 @@ class CameraHealth(WireModel):
     rss_bytes: int | None = Field(default=None, description="Memory of the capture process.")
     conditions: tuple[Name, ...] = Field(
         default=(), description="black, frozen, blurred, covered, moved: those that hold now."
+    )
+    plates: PlateHealth | None = Field(
+        default=None, description="Absent where plates are not to be read."
     )
 
 

@@ -91,8 +91,10 @@ def _strip(plate: Drawn, worn: Image, rng: np.random.Generator) -> Strip:
         cut = quad + rng.normal(0, 1, (4, 2)) * spread * 0.6 + rng.normal(0, 1, 2) * spread * 0.6
     else:  # by an upright box around it
         box = quad.max(axis=0) - quad.min(axis=0)
-        low = quad.min(axis=0) + rng.uniform(-0.07, 0.04, 2) * box
-        high = quad.max(axis=0) + rng.uniform(-0.04, 0.07, 2) * box
+        # Some cut away the plate's edge up to the characters, and a little of these.
+        loose, tight = np.array((0.07, 0.10)), np.array((0.05, 0.18 / plate.layout.rows))
+        low = quad.min(axis=0) + rng.uniform(-loose, tight) * box
+        high = quad.max(axis=0) + rng.uniform(-tight, loose) * box
         cut = np.array(((low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])))
     return _cut(picture, cut.astype(np.float32), centres, plate)
 
@@ -194,7 +196,7 @@ def varied(crop: Crop, rng: np.random.Generator) -> Strip:
         image = expose(image, rng, hardness=0.6 if width < 120 else 1.0)
     size = np.array((width, height))
     cut = np.array(((0, 0), (1, 0), (1, 1), (0, 1))) * size
-    scale = rng.normal(0, 0.05, 2) + 0.02
+    scale = rng.normal((0.01, -0.02), (0.05, 0.10))
     middle = size / 2
     cut = middle + (cut - middle) * (1 + scale) + rng.normal(0, 0.025, 2) * size
     cut = cut + rng.normal(0, 0.02, (4, 2)) * size

@@ -1,9 +1,5 @@
 """Cameras and what is recognised in their pictures.
 
-Importing this package costs the agent nothing: OpenCV, dlib and NumPy live in capture processes.
+Importing this package costs nothing: the agent pays for no OpenCV, dlib or NumPy, which live in the
+processes of cameras, and those pay for nothing of the agent's.
 """
-
-from vision.camera import Camera
-from vision.settings import CameraSettings, MotionSettings, PresenceSettings, TamperSettings
-
-__all__ = ["Camera", "CameraSettings", "MotionSettings", "PresenceSettings", "TamperSettings"]

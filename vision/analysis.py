@@ -2,18 +2,14 @@
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 
 from vision.motion import Motion
 from vision.presence import FindFaces, Presence, dlib_faces
 from vision.report import Finding
-from vision.scene import Grey, Scene
+from vision.scene import Scene, small_grey
 from vision.settings import CameraSettings
 from vision.tamper import Tamper
-
-WIDTH_PX = 320
-"""Width of the grey analysis picture."""
 
 
 class Analysis:
@@ -62,13 +58,3 @@ class Analysis:
             occupied = self._presence is not None and self._presence.active
             findings += self._tamper.update(grey, now, occupied=occupied)
         return findings
-
-
-def small_grey(frame: np.ndarray) -> Grey:
-    """Shrink a frame to the analysis picture; a smaller frame keeps its size."""
-    grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    height, width = grey.shape
-    if width > WIDTH_PX:
-        size = (WIDTH_PX, max(1, round(height * WIDTH_PX / width)))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, dtype=np.uint8)

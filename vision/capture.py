@@ -5,15 +5,13 @@ One thread reads frames, so that the newest is always at hand; another analyses 
 the main one sends a beat each second. A reader that hangs in a driver hurts nobody else.
 """
 
-import ctypes
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 # FFmpeg speaks plain TCP to cameras: UDP loses packets, and with them pictures.
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
@@ -24,15 +22,15 @@ import cv2
 import numpy as np
 
 from vision.analysis import Analysis
+from vision.child import Reporter, await_end, begin, rss_bytes
 from vision.frames import Frame, FrameWriter
 from vision.order import Order
-from vision.report import Beat, Failed, Learned, LossReason, Opened, Report
+from vision.report import Beat, Failed, Learned, LossReason, Opened
 from vision.source import device_path, redact
 
 _BEAT_S = 1.0
 _TELL_SCENE_S = 300.0
 _EXIT_S = 1.0
-_PR_SET_PDEATHSIG = 1
 _READ_GRACE_S = 5.0
 _FALLBACK_FPS = 25.0
 _LATE_S = 0.1
@@ -44,21 +42,6 @@ class CaptureError(Exception):
     def __init__(self, text: str, *, reason: LossReason) -> None:
         super().__init__(text)
         self.reason: LossReason = reason
-
-
-class Reporter:
-    """Writes reports, one JSON line each; safe from every thread."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-        self._lock = threading.Lock()
-
-    def send(self, report: Report) -> None:
-        """Write one report."""
-        line = report.model_dump_json(exclude_none=True).encode() + b"\n"
-        with self._lock:
-            self._out.write(line)
-            self._out.flush()
 
 
 class Grabber:
@@ -193,11 +176,11 @@ class Worker:
         self._over = threading.Event()
         self._failure: Failed | None = None
 
-    def run(self, stdin: BinaryIO) -> int:
+    def run(self) -> int:
         """Work until the source fails or the agent has enough; returns the exit status."""
         self._start(self._grabber.run)
         self._start(self._analyse)
-        self._start(lambda: self._await_end(stdin))
+        self._start(self._await_end)
         frames, since = 0, time.monotonic()
         while not self._over.wait(_BEAT_S):
             now = time.monotonic()
@@ -221,11 +204,12 @@ class Worker:
 
         threading.Thread(target=guarded, daemon=True).start()
 
-    def _await_end(self, stdin: BinaryIO) -> None:
-        while stdin.read(1):
-            pass
-        self._grabber.stopping = True
-        time.sleep(_EXIT_S)  # a driver that hangs must not keep a process that nobody wants
+    def _await_end(self) -> None:
+        def stop() -> None:
+            self._grabber.stopping = True
+
+        # A driver that hangs must not keep a process that nobody wants.
+        await_end(stop, grace_s=_EXIT_S)
 
     def _beat(self, frames_per_s: float, now: float) -> None:
         grabber = self._grabber
@@ -236,7 +220,7 @@ class Worker:
                 frame_age_s=round(now - grabber.last_s, 3),
                 decode_errors=grabber.decode_errors,
                 dropped=self._mailbox.dropped,
-                rss_bytes=_rss_bytes(),
+                rss_bytes=rss_bytes(),
             )
         )
 
@@ -260,30 +244,11 @@ class Worker:
                     self._reporter.send(Learned(scene=scene))
 
 
-def _rss_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - each second
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, even while it is stopped."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
 def main() -> int:
     """Read the order and work; the exit status says whether the source failed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is the agent's business
-    _die_with(int(sys.argv[1]))
+    line, reporter = begin()
     cv2.setNumThreads(1)
-    # Reports have the pipe to themselves: a library that prints must not get between them.
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    stdin = sys.stdin.buffer
-    order = Order.model_validate_json(stdin.readline())
-    status = Worker(order, Reporter(out)).run(stdin)
-    out.flush()
+    status = Worker(Order.model_validate_json(line), reporter).run()
     os._exit(status)  # threads in FFmpeg or a driver are not waited for
 
 

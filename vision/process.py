@@ -1,12 +1,14 @@
-"""The agent's end of a capture process: its pipes, its last words, its end."""
+"""The agent's end of a process of this room: its pipes, its last words, its end."""
 
 import asyncio
 import contextlib
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from vision.order import Order
 from vision.report import MAX_LINE_BYTES
@@ -19,11 +21,9 @@ _NOISE = re.compile(r"global \S+\.(cpp|hpp):\d+")
 _DECODER = re.compile(r"\[(h264|hevc|mjpeg|mpeg4|mpeg2video|av1|libdav1d|vp8|vp9|h263|vvc) @ ")
 
 
-class Capture(Protocol):
-    """A running capture process, as the camera sees it."""
+class Child(Protocol):
+    """A running process, as its keeper sees it."""
 
-    decode_errors: int
-    """Complaints of the decoder so far."""
     last_words: str
     """The latest line that it wrote to standard error, redacted."""
 
@@ -36,6 +36,13 @@ class Capture(Protocol):
         ...
 
 
+class Capture(Child, Protocol):
+    """A running capture process, as the camera sees it."""
+
+    decode_errors: int
+    """Complaints of the decoder so far."""
+
+
 StartCapture = Callable[[Order], Awaitable[Capture]]
 
 
@@ -45,40 +52,31 @@ async def start_capture(order: Order) -> Capture:
     Raises:
         OSError: the machine cannot start another process.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "vision.capture",
-        str(os.getpid()),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        pass_fds=(order.frames_fd,),
-        limit=MAX_LINE_BYTES,
-    )
-    capture = _ChildCapture(process)
-    capture.tell(order)
-    return capture
+    return await start(_CaptureProcess, "vision.capture", order, pass_fds=(order.frames_fd,))
 
 
-class _ChildCapture:
+class ChildProcess:
+    """Implements :class:`Child` on a process of this user."""
+
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None  # noqa: S101 - asked for above
+        assert process.stdin is not None  # noqa: S101 - asked for in start
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
         self._process = process
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
-        self.decode_errors = 0
         self.last_words = ""
-        self._listener = asyncio.create_task(self._listen(), name="capture stderr")
+        self._listener = asyncio.create_task(self._listen(), name="child's stderr")
 
-    def tell(self, order: Order) -> None:
+    def tell(self, order: BaseModel) -> None:
+        """Give it its order, one line."""
         self._stdin.write(order.model_dump_json().encode() + b"\n")
 
     async def read(self) -> bytes | None:
+        """Wait for a line; empty where it was too long, None at the end."""
         return await _read_line(self._stdout)
 
     async def close(self, *, kill: bool) -> int | None:
+        """End and reap it; ``kill`` does not ask first. Returns its exit status."""
         self._stdin.close()
         try:
             async with asyncio.timeout(0 if kill else _STOP_S):
@@ -94,11 +92,48 @@ class _ChildCapture:
 
     async def _listen(self) -> None:
         while (line := await _read_line(self._stderr)) is not None:
-            text = redact(line.decode(errors="replace").strip())
-            if _DECODER.match(text):
-                self.decode_errors += 1
-            elif text and not _NOISE.search(text):
-                self.last_words = text[:500]
+            self._hear(redact(line.decode(errors="replace").strip()))
+
+    def _hear(self, text: str) -> None:
+        if text and not _NOISE.search(text):
+            self.last_words = text[:500]
+
+
+class _CaptureProcess(ChildProcess):
+    """Knows a decoder's complaints from last words."""
+
+    decode_errors = 0
+
+    def _hear(self, text: str) -> None:
+        if _DECODER.match(text):
+            self.decode_errors += 1
+        else:
+            super()._hear(text)
+
+
+C = TypeVar("C", bound=ChildProcess)
+
+
+async def start(kind: type[C], module: str, order: BaseModel, *, pass_fds: Sequence[int] = ()) -> C:
+    """Start ``module`` as a process and give it its order (see :mod:`vision.child`).
+
+    Raises:
+        OSError: the machine cannot start another process.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        str(os.getpid()),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=tuple(pass_fds),
+        limit=MAX_LINE_BYTES,
+    )
+    child = kind(process)
+    child.tell(order)
+    return child
 
 
 async def _read_line(stream: asyncio.StreamReader) -> bytes | None:

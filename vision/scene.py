@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Float = NDArray[np.float32]
 
+WIDTH_PX = 320
+"""Width of the grey analysis picture."""
 BLOCK_PX = 20
 TEXTURED = 4.0
 """Grey levels: a block whose Laplacian varies by less has no detail worth watching."""
@@ -41,6 +43,16 @@ class Likeness:
     """Correlation of the blocks' brightness, -1 to 1: high where only focus was lost."""
     judgeable: bool
     """Whether there is enough light and detail to say any of this."""
+
+
+def small_grey(frame: np.ndarray) -> Grey:
+    """Shrink a frame to the analysis picture; a smaller frame keeps its size."""
+    grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    height, width = grey.shape
+    if width > WIDTH_PX:
+        size = (WIDTH_PX, max(1, round(height * WIDTH_PX / width)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, dtype=np.uint8)
 
 
 def _blocks(picture: Float) -> Float:

@@ -2,11 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
 
-from contract.wire import Name
+from vision.plates.settings import CameraPlateSettings
+from vision.section import Section
 from vision.source import SourceKind, kind_of, redact
 
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+"""As ``contract.wire.Name``, which would bring the whole contract into each process of a camera."""
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -17,12 +20,6 @@ def _known(source: str) -> str:
 
 
 Source = Annotated[str, AfterValidator(_known), PlainSerializer(redact), Field(repr=False)]
-
-
-class Section(BaseModel):
-    """One table of the settings file: an unknown key is an error, and errors quote no values."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class TamperSettings(Section):
@@ -87,6 +84,7 @@ class CameraSettings(Section):
     tamper: TamperSettings = TamperSettings()
     motion: MotionSettings = MotionSettings()
     presence: PresenceSettings = PresenceSettings()
+    plates: CameraPlateSettings = CameraPlateSettings()
 
     @property
     def kind(self) -> SourceKind:

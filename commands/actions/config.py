@@ -54,8 +54,22 @@ def config_push(configs: Configs) -> Action[ConfigPush]:
 
 
 def _signers(arguments: ConfigPush) -> int:
-    """Whoever moves a kiosk to another broker takes its password along: that takes two persons."""
-    return 2 if "link" in arguments.settings else 1
+    """How many persons must sign.
+
+    Two: to move a kiosk to another broker, for that takes its password along, and to have plates
+    told in plain text, or those told that a kiosk keeps to itself.
+    """
+    settings = arguments.settings
+    cameras = settings.get("camera")
+    bare = isinstance(cameras, list) and any(map(_bares_plates, cameras))
+    return 2 if bare or "link" in settings else 1
+
+
+def _bares_plates(camera: object) -> bool:
+    plates = camera.get("plates") if isinstance(camera, dict) else None
+    return isinstance(plates, dict) and (
+        bool(plates.get("plain_text_purpose")) or "suppress" in plates
+    )
 
 
 def _result(outcome: ConfigChanged) -> Result:

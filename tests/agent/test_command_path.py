@@ -43,6 +43,7 @@ async def test_key_change_outlives_a_fault_of_the_disk(
         clock=clock,
         publish=publish,
         parts=unused,
+        watch_lists=unused,
         alarms=lambda: (),
         status=unused,
         stage=unused,

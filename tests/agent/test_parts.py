@@ -1,6 +1,7 @@
 """Parts are restarted one by one, and only those whose settings differ."""
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from tests.support.fake_broker import FakeBroker
 from tests.support.messages import TOPICS
 from vision.camera import Camera
 from vision.order import Order
+from vision.plates.report import PlateOrder
+from vision.plates.watcher import PlateWatch, Told
 
 FILE = SettingsFile("agent.toml", "[kiosk]\nid = 'k1'\n")
 TWO_CAMERAS = {"camera": [{"name": "a", "source": "0"}, {"name": "b", "source": "1"}]}
@@ -27,6 +30,11 @@ TWO_CAMERAS = {"camera": [{"name": "a", "source": "0"}, {"name": "b", "source": 
 
 def settings(**pushed: Any) -> Settings:
     return FILE.settings({**TWO_CAMERAS, **pushed})
+
+
+def memory(frames: Path) -> int:
+    """Which memory file lies at a path now."""
+    return os.fstat(int(frames.name)).st_ino
 
 
 class SilentCapture:
@@ -53,6 +61,7 @@ class House:
         self.supervisor = Supervisor(self.clock)
         self.rest = False
         self.captures: list[str] = []
+        self.reads: list[tuple[int, int]] = []
         self.monitors = 0
         self.levels: list[str] = []
         first = settings()
@@ -79,6 +88,7 @@ class House:
             board=self.board,
             make_health=self._make_health,
             make_camera=self._make_camera,
+            make_plates=self._make_plates,
             set_level=self.levels.append,
             cameras_rest=lambda: self.rest,
         )
@@ -95,6 +105,20 @@ class House:
 
     def _make_camera(self, chosen) -> Camera:
         return Camera(chosen, clock=self.clock, publish=self.outbox.put, start=self._capture)
+
+    def _make_plates(self, camera, shared, frames) -> PlateWatch:
+        order = PlateOrder(frames=frames, settings=camera.plates, plates=shared)
+        return PlateWatch(
+            camera.name, order, clock=self.clock, tell=self._tell, start=self._read_plates
+        )
+
+    async def _read_plates(self, order: PlateOrder) -> SilentCapture:
+        # What lies at the path when the process opens it is what it reads.
+        self.reads.append((memory(order.frames), order.plates.threads))
+        return SilentCapture()
+
+    async def _tell(self, observation) -> Told:
+        return Told()
 
     async def _capture(self, order: Order) -> SilentCapture:
         self.captures.append(order.settings.name)
@@ -130,6 +154,7 @@ async def house(tmp_path: Path):
         ({"alarms": {"max_active": 3}}, False),
         ({"log": {"level": "debug"}}, False),
         ({"camera": []}, False),
+        ({"plates": {"threads": 2}}, False),
         ({"outbox": {"in_flight": 3, "backlog_per_s": 1}}, False),
         ({"outbox": {"max_rows": 500}}, True),
         ({"outbox": {"release": "watermark"}}, True),
@@ -187,6 +212,56 @@ async def test_cameras_come_go_and_rest(house: House):
     await house.settle()
     assert [camera.name for camera in house.parts.cameras] == ["a", "b"]
     assert house.captures == ["a", "b", "a", "b"]
+
+
+PLATES = {"camera": [{"name": "a", "source": "0", "plates": {"enabled": True}}]}
+
+
+async def test_plates_live_with_their_camera(house: House):
+    """Plates are read where enabled, from their camera's frames, as long as it is watched."""
+    assert house.reads == []
+    await house.parts.apply(settings(**PLATES))
+    await house.settle()
+    first = memory(house.parts.frames["a"])
+    assert house.reads == [(first, 1)]
+    assert house.parts.tasks == {"link", "health", "camera.a", "plates.a"}
+    [health] = house.parts.camera_health()
+    assert health.plates is not None
+    await house.parts.apply(settings(**PLATES, plates={"threads": 2}))
+    await house.settle()
+    assert house.reads == [(first, 1), (first, 2)]
+    assert house.captures == ["a", "b", "a"]
+    moved = {"camera": [{**PLATES["camera"][0], "source": "7"}]}
+    await house.parts.apply(settings(**moved, plates={"threads": 2}))
+    await house.settle()
+    assert house.reads[2:] == [(memory(house.parts.frames["a"]), 2)]
+    house.rest = True
+    await house.parts.apply(settings(**moved))
+    assert house.parts.tasks == {"link", "health"}
+    assert house.parts.camera_health() == ()
+    house.rest = False
+    await house.parts.apply(settings())
+    await house.settle()
+    assert house.parts.tasks == {"link", "health", "camera.a", "camera.b"}
+    assert [health.plates for health in house.parts.camera_health()] == [None, None]
+
+
+async def test_plates_never_read_another_cameras_frames(house: House):
+    """However far a change came when it was cancelled, plates are read from their own camera."""
+    other = {"camera": [{"name": "b", "source": "5"}, {**PLATES["camera"][0], "source": "7"}]}
+    for turns in range(40):
+        change = asyncio.create_task(house.parts.apply(settings(**other)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        change.cancel()
+        with suppress(asyncio.CancelledError):
+            await change
+        await house.parts.apply(settings(**PLATES))
+        await house.settle()
+        assert house.parts.tasks == {"link", "health", "camera.a", "plates.a"}
+        assert house.reads[-1] == (memory(house.parts.frames["a"]), 1)
+        assert house.supervisor.is_running("plates.a")
+    assert house.supervisor.restarts == {}
 
 
 async def test_cut_off_change_is_mended_by_the_next(house: House):

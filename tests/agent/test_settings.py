@@ -221,6 +221,7 @@ def test_pushed_fault_names_the_key(pushed: dict[str, Any], fault: str):
         ({"link": {"password_file": "/etc/shadow"}}, "link.password_file"),
         ({"door": {"chip": "/dev/watchdog"}}, "door"),
         ({"door": {"open_on": []}}, "door"),
+        ({"plates": {"detector_file": "/srv/mine.pt"}}, "plates.detector_file"),
     ],
 )
 def test_only_a_person_on_site(pushed: dict[str, Any], key: str):

@@ -1,5 +1,7 @@
 """``config.push``: what became of pushed settings, as a receipt tells it."""
 
+from typing import Any
+
 import pytest
 
 from commands.action import Invocation
@@ -80,3 +82,26 @@ def test_moving_a_kiosk_takes_two_persons():
     alone = ConfigPush(version=1, settings={"log": {"level": "debug"}})
     moved = ConfigPush(version=1, settings={"link": {"host": "elsewhere.example"}})
     assert (action.signers(alone), action.signers(moved)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("plates", "signers"),
+    [
+        ({"enabled": True}, 1),
+        ({"plain_text_purpose": ""}, 1),
+        ({"plain_text_purpose": "parking offences"}, 2),
+        ({"suppress": []}, 2),
+    ],
+)
+def test_baring_plates_takes_two_persons(plates: dict[str, Any], signers: int):
+    """Plates in plain text, and those that are kept back, are not one person's to decide."""
+    cameras = [{"name": "a", "source": "0"}, {"name": "b", "source": "1", "plates": plates}]
+    pushed = ConfigPush(version=1, settings={"camera": cameras})
+    assert config_push(Keeper(None)).signers(pushed) == signers
+
+
+@pytest.mark.parametrize("camera", [None, 7, "a", [7], [{"plates": 7}], {"a": 1}])
+def test_nonsense_in_place_of_cameras(camera: Any):
+    """What is no list of cameras is left to those who check the settings."""
+    pushed = ConfigPush(version=1, settings={"camera": camera})
+    assert config_push(Keeper(None)).signers(pushed) == 1

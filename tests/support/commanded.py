@@ -114,6 +114,7 @@ class CommandedKiosk:
         actions: Sequence[Action[Any]] = (),
         clock: ManualClock | None = None,
         serving: Serving | None = None,
+        rows: dict[str, Policy] | None = None,
         rows_of: dict[str, dict[str, Any]] | None = None,
         with_keys_update: bool = False,
         **settings: Any,
@@ -131,7 +132,7 @@ class CommandedKiosk:
         self._published = asyncio.Event()
         self.serving = serving
         self._actions = [ping("1.2.3"), *actions, *(deed.action for deed in deeds)]
-        rows = {deed.action.name: deed.policy for deed in deeds}
+        rows = {**(rows or {}), **{deed.action.name: deed.policy for deed in deeds}}
         for name, changes in (rows_of or {}).items():
             rows[name] = replace(rows[name], **changes)
         self._with_keys_update = with_keys_update

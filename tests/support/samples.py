@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from contract import Data, audit, business, config, events, gap, health, receipt, state
+from contract import Data, audit, business, config, events, gap, health, plates, receipt, state
 
 TIME = datetime(2026, 11, 1, 7, 59, 30, 250_000, tzinfo=UTC)
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -32,6 +32,19 @@ _CAMERA = health.CameraHealth(
     height_px=1080,
     rss_bytes=90_000_000,
     conditions=("blurred",),
+    plates=health.PlateHealth(
+        state="failed",
+        text="no model",
+        looks=100,
+        look_ms=40.5,
+        read=5,
+        unreadable=1,
+        suppressed=2,
+        hits=1,
+        dropped=0,
+        restarts=3,
+        rss_bytes=120_000_000,
+    ),
 )
 _NUMBERS = {
     name: 7
@@ -124,6 +137,49 @@ SAMPLES: tuple[Data, ...] = (
     events.MotionEnd(camera="front", begun=TIME, duration_s=3.5, area_max_percent=60.0),
     events.PresenceBegin(camera="front", face_px=120, faces=1),
     events.PresenceEnd(camera="front", begun=TIME, duration_s=30.0, faces_max=2),
+    plates.PlateRead(
+        camera="front",
+        begin=TIME,
+        end=TIME,
+        duration_s=7.5,
+        purpose="parking offences",
+        readable=True,
+        pseudonym="0123456789abcdef0123456789abcdef",
+        pseudonym_key_id="0123abcd",
+        text="蒙BK2345",
+        partial="蒙BK23?5",
+        kind="civil",
+        class_code="02",
+        well_formed=True,
+        doubts=("rows",),
+        colour="blue",
+        colour_confidence=0.99,
+        rows=1,
+        confidences=(0.9, 0.99, 0.99, 0.99, 0.99, 0.95, 0.99),
+        min_confidence=0.9,
+        alternatives=(
+            plates.DoubtfulCharacter(
+                position=0, alternatives=(plates.Alternative(text="豫", confidence=0.05),)
+            ),
+        ),
+        width_px=140,
+        views=6,
+        detector="plates-1",
+        reader="characters-1",
+    ),
+    plates.PlateHit(
+        camera="front",
+        watch_list="stolen",
+        purpose="stolen vehicles of the province",
+        code="stolen",
+        text="蒙BK2345",
+        match="near",
+        read="蒙BK234?",
+        min_confidence=0.5,
+        views=3,
+        begin=TIME,
+        expires=TIME,
+    ),
     events.AlarmRaised(**_ALARM, text="4% free", value=4.0, threshold=5.0),
     events.AlarmCleared(**_ALARM, raised=TIME, duration_s=60.0, value=12.0),
 )

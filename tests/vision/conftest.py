@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vision.analysis import small_grey
 from vision.clip import street
+from vision.scene import small_grey
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "video"
 

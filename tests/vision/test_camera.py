@@ -8,8 +8,9 @@ import pytest
 
 from contract.events import CameraCovered, CameraLost, CameraOnline, MotionEnd, PresenceEnd
 from tests.support.clock import START, ManualClock
-from vision import Camera, CameraSettings
+from vision.camera import Camera
 from vision.report import Beat, Evidence, Failed, Learned, Moving, Opened, Present, Tampered
+from vision.settings import CameraSettings
 
 EVIDENCE = Evidence(luma_mean=60, luma_std=4, sharpness=2, still_s=0, scene_match=0.1)
 SOURCE = "rtsp://guard:secret@camera/stream?token=abc"

@@ -14,8 +14,9 @@ import pytest
 
 from tests.support.real_clock import RealClock
 from tests.support.rtsp import HEIGHT, WIDTH, RtspCamera
-from vision import Camera, CameraSettings
+from vision.camera import Camera
 from vision.frames import FrameReader
+from vision.settings import CameraSettings
 
 SOON_S = 30
 """A loaded machine needs seconds to start a process."""
@@ -201,7 +202,7 @@ async def test_process_dies_with_its_agent(clip):
     code = (
         "import asyncio, sys\n"
         "from tests.support.real_clock import RealClock\n"
-        "from vision import Camera, CameraSettings\n"
+        "from vision.camera import Camera\nfrom vision.settings import CameraSettings\n"
         "async def publish(data, stamp): print(data.KIND, flush=True)\n"
         "camera = Camera(CameraSettings(name='a', source=sys.argv[1]), clock=RealClock(),\n"
         "                publish=publish)\n"

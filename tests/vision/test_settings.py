@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from vision import CameraSettings
 from vision.order import Order
+from vision.settings import CameraSettings
 from vision.source import kind_of, redact
 
 SECRET = "rtsp://guard:p@ss/w0rd@10.0.0.5:554/ch1?user=guard&password=w0rd"

@@ -1,0 +1,70 @@
+"""``kiosk-agent models``: the networks on this kiosk, and whether they are the listed ones."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vision.models.manifest import Model
+
+
+def models(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    manifest: Annotated[
+        Path | None, typer.Option("--models", metavar="FILE", help="Another list of models.")
+    ] = None,
+) -> None:
+    """List the models and verify their hashes; exit code 1 where a file is not the listed one."""
+    from vision.models.errors import ModelError
+    from vision.models.manifest import SHIPPED, load_manifest
+
+    try:
+        listed = load_manifest(manifest or SHIPPED).model
+    except ModelError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    records = [_record(model) for model in listed]
+    if as_json:
+        for record in records:
+            typer.echo(json.dumps(record, ensure_ascii=False))
+    else:
+        _show(records)
+    raise typer.Exit(int(any(record["state"] != "good" for record in records)))
+
+
+def _record(model: "Model") -> dict[str, Any]:
+    from vision.models.errors import MissingModelError, WrongHashError
+
+    record: dict[str, Any] = {**model.model_dump(mode="json"), "state": "good", "bytes": None}
+    try:
+        record["bytes"] = len(model.read())
+    except MissingModelError as error:
+        record |= {"state": "missing", "error": str(error)}
+    except WrongHashError as error:
+        record |= {"state": "wrong hash", "error": str(error)}
+    return record
+
+
+def _show(records: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "task", "file is", "size", "licence", "made", "commit", "figures"):
+        table.add_column(heading, overflow="fold")
+    for record in records:
+        state = Text(record["state"], style="green" if record["state"] == "good" else "bold red")
+        size = "" if record["bytes"] is None else f"{record['bytes'] / 1e6:.1f} MB"
+        figures = ", ".join(f"{name} {value}" for name, value in record["figures"].items())
+        commit = (record["training_commit"] or "")[:10]
+        made, licence = record["made"], record["licence"]
+        name, role = record["name"], record["role"]
+        table.add_row(name, role, state, size, licence, made, commit, figures)
+    Console().print(table)
+    for record in records:
+        if "error" in record:
+            typer.echo(record["error"], err=True)

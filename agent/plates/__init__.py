@@ -1,0 +1,1 @@
+"""What the agent makes of plates: pseudonyms, watch lists, events."""

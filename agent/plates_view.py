@@ -1,0 +1,44 @@
+"""The plates of pictures and videos for a person: one table."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+class PlatesView:
+    """A table that grows record by record (:mod:`agent.plates_report`)."""
+
+    def __init__(self) -> None:
+        self._table = Table(box=None, pad_edge=False)
+        for heading in ("file", "plate", "sure", "class", "colour", "seen"):
+            self._table.add_column(heading, overflow="fold")
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Add a picture, a passage, or what could not be read."""
+        file = record["file"]
+        if "error" in record:
+            self._table.add_row(file, Text(record["error"], style="red"))
+        elif "begin_s" in record:
+            seen = f"{record['begin_s']:.1f} to {record['end_s']:.1f} s, {record['views']} views"
+            self._add_plate(file, record, seen)
+        elif not record["plates"]:
+            self._table.add_row(file, Text("no plate", style="dim"))
+        else:
+            for plate in record["plates"]:
+                x, y = plate["corners"][0]
+                self._add_plate(file, plate, f"at {x:.0f}, {y:.0f}")
+
+    def print(self, console: Console | None = None) -> None:
+        """Print the table."""
+        (console or Console()).print(self._table)
+
+    def _add_plate(self, file: str, plate: dict[str, Any], seen: str) -> None:
+        if plate["readable"]:
+            text = Text(plate["text"], style="bold green" if plate["well_formed"] else "bold")
+        else:
+            text = Text(f"unreadable {plate['known']}".rstrip(), style="yellow")
+        colour = plate["colour"] + (", two rows" if plate["rows"] == 2 else "")
+        sure = f"{plate['min_confidence']:.2f}"
+        self._table.add_row(file, text, sure, f"{plate['class']} {plate['kind']}", colour, seen)

@@ -1,0 +1,63 @@
+"""``kiosk-agent models``: what is there, and whether it is the right thing."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from agent.models_cli import models
+from tests.support.plate_networks import reader_of, white_box_detector, write_models
+
+app = typer.Typer()
+app.command()(models)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    return write_models(tmp_path, white_box_detector(), reader_of("京A12345"))
+
+
+def listed(manifest: Path) -> tuple[list[dict], int]:
+    result = CliRunner().invoke(app, ["--json", "--models", str(manifest)])
+    return [json.loads(line) for line in result.stdout.splitlines()], result.exit_code
+
+
+def test_models_are_listed_with_origin_and_figures(manifest):
+    """One JSON object a line."""
+    records, code = listed(manifest)
+    assert code == 0
+    assert [record["role"] for record in records] == ["plate-detector", "plate-reader"]
+    assert records[0]["state"] == "good"
+    assert records[0]["figures"] == {"exact_percent": 97.5}
+    assert records[0]["bytes"] == manifest.with_name("plate-detector.onnx").stat().st_size
+
+
+@pytest.mark.parametrize(("change", "state"), [(b"x", "wrong hash"), (None, "missing")])
+def test_a_file_that_is_not_the_listed_one_is_told(manifest, change, state):
+    """The exit code is 1; the other models are listed all the same."""
+    file = manifest.with_name("plate-reader.onnx")
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes() + change)
+    records, code = listed(manifest)
+    assert code == 1
+    assert [record["state"] for record in records] == ["good", state]
+    assert str(file) in records[1]["error"]
+    result = CliRunner().invoke(app, ["--models", str(manifest)], env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert state in result.stdout
+
+
+def test_a_list_that_cannot_be_read_is_an_error(tmp_path):
+    """One sentence."""
+    result = CliRunner().invoke(app, ["--models", str(tmp_path / "gone.toml")])
+    assert result.exit_code == 1
+    assert "gone.toml" in result.stderr
+
+
+def test_the_shipped_models_are_good():
+    """Without options it is the project's own list."""
+    assert CliRunner().invoke(app, ["--json"]).exit_code == 0

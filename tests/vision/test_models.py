@@ -1,0 +1,116 @@
+import hashlib
+
+import pytest
+
+from tests.support.plate_networks import reader_of, white_box_detector, write_models
+from vision.models.errors import (
+    ManifestError,
+    MissingModelError,
+    ModelError,
+    UnusableModelError,
+    WrongHashError,
+)
+from vision.models.manifest import SHIPPED, load_manifest
+from vision.models.session import load_session
+from vision.plates.backends import open_recogniser
+
+GOOD = f"""
+[[model]]
+name = "plates-1"
+file = "plates.onnx"
+role = "plate-detector"
+sha256 = "{hashlib.sha256(b"network").hexdigest()}"
+licence = "Apache-2.0"
+made = 2026-11-25
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return write_models(tmp_path, white_box_detector(), reader_of("京A12345"))
+
+
+def test_a_listed_model_is_loaded(manifest):
+    """Its file lies beside the list."""
+    model = load_manifest(manifest).pick("plate-detector")
+    assert model.file == manifest.with_name("plate-detector.onnx")
+    assert model.figures == {"exact_percent": 97.5}
+    assert [output.name for output in load_session(model).get_outputs()] == ["score", "quad"]
+
+
+def test_a_model_may_lie_anywhere(tmp_path):
+    """Users name their own networks by path."""
+    elsewhere = tmp_path / "elsewhere.onnx"
+    elsewhere.write_bytes(b"network")
+    (tmp_path / "models.toml").write_text(GOOD.replace("plates.onnx", str(elsewhere)))
+    (model,) = load_manifest(tmp_path / "models.toml").model
+    assert model.read() == b"network"
+
+
+def test_another_file_than_the_listed_one_is_not_loaded(manifest):
+    """One changed byte is enough; the error names file, hash and what to do."""
+    model = load_manifest(manifest).pick("plate-reader")
+    content = bytearray(model.file.read_bytes())
+    content[-1] ^= 1
+    model.file.write_bytes(content)
+    with pytest.raises(WrongHashError, match="not loaded") as failure:
+        load_session(model)
+    assert str(model.file) in str(failure.value)
+    assert hashlib.sha256(content).hexdigest() in str(failure.value)
+    with pytest.raises(WrongHashError):
+        open_recogniser(manifest=manifest)
+
+
+def test_a_missing_file_is_told(manifest):
+    """With its path."""
+    model = load_manifest(manifest).pick("plate-reader")
+    model.file.unlink()
+    with pytest.raises(MissingModelError, match="cannot be read"):
+        load_session(model)
+
+
+def test_a_task_without_a_model_is_told(tmp_path):
+    """An empty list is a good list, for who needs nothing."""
+    (tmp_path / "models.toml").write_text("")
+    with pytest.raises(MissingModelError, match="plate-reader"):
+        load_manifest(tmp_path / "models.toml").pick("plate-reader")
+
+
+def test_what_is_no_network_is_told(tmp_path):
+    """Though its hash is right."""
+    (tmp_path / "plates.onnx").write_bytes(b"network")
+    (tmp_path / "models.toml").write_text(GOOD)
+    (model,) = load_manifest(tmp_path / "models.toml").model
+    with pytest.raises(UnusableModelError, match="plates-1"):
+        load_session(model)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[[model", "array declaration"),
+        (GOOD.replace("plate-detector", "plate-smeller"), "role"),
+        (GOOD.replace('licence = "Apache-2.0"', ""), "licence"),
+        (GOOD + "colour = 1", "colour"),
+        (GOOD.replace('sha256 = "', 'sha256 = "g'), "sha256"),
+        (GOOD + GOOD, "twice"),
+        ("models = 1", "models"),
+    ],
+)
+def test_a_wrong_list_says_what_is_wrong(tmp_path, text, reason):
+    """And where."""
+    (tmp_path / "models.toml").write_text(text)
+    with pytest.raises(ManifestError, match=reason):
+        load_manifest(tmp_path / "models.toml")
+
+
+def test_a_missing_list_is_told(tmp_path):
+    """As every error of the models it is one of their tree."""
+    with pytest.raises(ModelError, match=r"gone\.toml"):
+        load_manifest(tmp_path / "gone.toml")
+
+
+def test_the_shipped_models_are_the_listed_ones():
+    """Each file is there and has its hash."""
+    for model in load_manifest(SHIPPED).model:
+        assert model.read()
