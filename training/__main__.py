@@ -104,5 +104,29 @@ def export(
     typer.echo(release(folder=folder, data=data, models=models, version=version, seed=seed))
 
 
+@app.command("yolo-scenes")
+def yolo_scenes(
+    out: Annotated[Path, typer.Option(help="A new folder for the data set.")],
+    data: Data = None,
+    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 5000,
+    real_share: Annotated[float, typer.Option(min=0, max=0.9)] = 0.6,
+    seed: Seed = 1,
+) -> None:
+    """Write the detector's scenes as a data set with which ultralytics trains a YOLO."""
+    import cv2
+    import numpy as np
+
+    from training.scenes import Props, photos, stream
+    from training.strips import held_back
+    from training.typeface import Typeface
+    from training.yolo_scenes import write
+
+    cv2.setNumThreads(1)
+    real, _ = held_back(photos(data / "frames"), share=5) if data else ([], [])
+    typeface = Typeface(data / "provinces" if data else None)
+    props = Props.make(typeface, np.random.default_rng(seed))
+    typer.echo(write(stream(props, real, seed, real_share), out, count))
+
+
 if __name__ == "__main__":
     app()

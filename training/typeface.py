@@ -27,8 +27,8 @@ Ink = NDArray[Any]
 BOX = (45, 90)
 """Width and height of a character's box at one pixel a millimetre."""
 _DETAIL = 3
-_NARROW = {"1": 0.36, "J": 0.8, "L": 0.85}
-"""Characters that do not fill their box's width."""
+_WIDTHS = {"1": (0.34, 0.58), "J": (0.8, 1.0), "L": (0.85, 1.0)}
+"""Of characters that do not always fill their box, as shares of its width."""
 
 CJK_FONTS = (
     ("noto/NotoSansCJK-Light.ttc", 2),
@@ -98,9 +98,10 @@ class Typeface:
                     continue
                 font = ImageFont.truetype(str(path), 40 * _DETAIL, index=index)
                 for character in characters:
-                    glyph = _glyph(font, character)
-                    if glyph is not None:
-                        self._glyphs[character].append(glyph)
+                    for width in _WIDTHS.get(character, (1.0,)):
+                        glyph = _glyph(font, character, width)
+                        if glyph is not None:
+                            self._glyphs[character].append(glyph)
         self._real: dict[str, list[Ink]] = _real_glyphs(real) if real else {}
         missing = [c for c in PROVINCES + DIGITS + LETTERS if not self._glyphs[c]]
         if missing:
@@ -159,7 +160,7 @@ class Style:
         )
 
 
-def _glyph(font: ImageFont.FreeTypeFont, character: str) -> Glyph | None:
+def _glyph(font: ImageFont.FreeTypeFont, character: str, share: float) -> Glyph | None:
     left, top, right, bottom = font.getbbox(character)
     width, height = int(right - left), int(bottom - top)
     if width < 2 or height < 2:
@@ -172,7 +173,7 @@ def _glyph(font: ImageFont.FreeTypeFont, character: str) -> Glyph | None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     box = BOX[0] * _DETAIL, BOX[1] * _DETAIL
-    inner = round(box[0] * _NARROW.get(character, 1.0))
+    inner = round(box[0] * share)
     edge = 3 * _DETAIL  # a stroke's half width stays inside the box
     fitted = cv2.resize(mask, (inner - 2 * edge, box[1] - 2 * edge), interpolation=cv2.INTER_AREA)
     canvas = np.zeros((box[1], box[0]), np.uint8)

@@ -59,21 +59,26 @@ def run() -> Figures:
 
 
 def _speed(recogniser: Recogniser) -> Figures:
-    """Time on the pictures at 960 pixels, one thread; the first two warm up."""
-    detect, read, plates = [], [], 0
+    """Time on the pictures at 960 pixels, one thread; the first two warm up.
+
+    ``picture_ms`` is all of it, with the closer looks and their readings.
+    """
+    detect, read, whole, plates = [], [], [], 0
     for _, picture, _ in data.frames():
         small = data.shrunk(picture, _LONG_EDGE)
         start = time.perf_counter()
         found = recogniser.detector.detect(small)
-        between = time.perf_counter()
+        detect.append(time.perf_counter() - start)
         recogniser.reader.read(small, [each.corners for each in found])
-        read.append(time.perf_counter() - between)
-        detect.append(between - start)
+        read.append(time.perf_counter() - start - detect[-1])
+        start = time.perf_counter()
+        recogniser.find(small)
+        whole.append(time.perf_counter() - start)
         plates += len(found)
     return {
         "detect_ms": round(1000 * mean(detect[2:]), 2),
         "read_ms": round(1000 * sum(read) / max(plates, 1), 2),
-        "picture_ms": round(1000 * (mean(detect[2:]) + mean(read[2:])), 2),
+        "picture_ms": round(1000 * mean(whole[2:]), 2),
     }
 
 

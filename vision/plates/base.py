@@ -22,6 +22,13 @@ class PlateDetector(ABC):
     def detect(self, picture: Picture) -> list[Detection]:
         """Find all plates, best first; corners in pixels of ``picture``, which may be any size."""
 
+    def look_closer(self, picture: Picture, about: Quad) -> Detection | None:  # noqa: ARG002
+        """Find the plate that is about there once more, from near; None where it is not seen.
+
+        A detector that gains nothing by it need not.
+        """
+        return None
+
 
 class PlateReader(ABC):
     """Reads plates whose corners are known."""

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from vision.models.errors import UnusableModelError
 from vision.plates.base import Picture, PlateDetector
-from vision.plates.overlap import Quads, Scores, merge
+from vision.plates.overlap import Quads, Scores, detection, merge
 from vision.plates.picture import as_bgr
-from vision.plates.plate import Detection
+from vision.plates.plate import Detection, Quad
 
 STEP = 32
 """Height and width of what the network sees are multiples of it."""
@@ -18,6 +19,12 @@ CAMERA: tuple[int, ...] = (320, 960)
 """What a camera's stream has time for: near plates and far ones. The small look costs a tenth."""
 STILL: tuple[int, ...] = (320, 960, 1920)
 """And a look at what is small in a large picture."""
+_NEAR_PX = 100
+"""Width of a plate in the window of a closer look: about what scenes of the training show."""
+_NEAR_WINDOW = (192, 128)
+_NEAR_CENTRE = np.array(_NEAR_WINDOW) / 2 - 0.5
+_NEAR_MIDDLE = (0.4, 0.25)
+"""How far the plate's middle may be from the window's, in plate widths."""
 
 
 class OnnxPlateDetector(PlateDetector):
@@ -59,12 +66,26 @@ class OnnxPlateDetector(PlateDetector):
         longest = max(picture.shape[:2])
         looks = [
             self._look(picture, edge)
-            for edge in sorted({min(longest, e) for e in self._long_edges})
+            for edge in sorted({min(longest, e) for e in self._long_edges}, reverse=True)
         ]
         return merge(
             np.concatenate([quads for quads, _ in looks]),
             np.concatenate([scores for _, scores in looks]),
+            np.repeat(np.arange(len(looks)), [len(scores) for _, scores in looks]),
         )
+
+    def look_closer(self, picture: Picture, about: Quad) -> Detection | None:
+        """Find the plate that is about there once more, in a small window around it."""
+        corners = np.array(about, np.float32)
+        middle = corners.mean(0)
+        width = float(np.linalg.norm(corners[1] - corners[0]))
+        scale = _NEAR_PX / max(width, 1.0)
+        window = _window(as_bgr(picture), middle, scale)
+        for found in merge(*self._look(window, max(_NEAR_WINDOW))):
+            there = np.array(found.corners) - _NEAR_CENTRE
+            if (np.abs(there.mean(0)) < np.array(_NEAR_MIDDLE) * _NEAR_PX).all():
+                return detection(there / scale + middle, found.score)
+        return None
 
     def _look(self, picture: Picture, long_edge: int) -> tuple[Quads, Scores]:
         height, width = picture.shape[:2]
@@ -77,6 +98,26 @@ class OnnxPlateDetector(PlateDetector):
         quads = np.moveaxis(quad[:, :, rows, columns], -1, 0)
         scale = np.array((width / size[0], height / size[1]), np.float32)
         return (quads + 0.5) * scale - 0.5, score[rows, columns]
+
+
+def _window(picture: Picture, middle: NDArray[np.float32], scale: float) -> Picture:
+    """Show what is around ``middle``, scaled; the picture's edges go on where it ends."""
+    size = np.array(picture.shape[1::-1])
+    reach = np.array(_NEAR_WINDOW) / (2 * scale) + 2
+    low = np.clip(np.floor(middle - reach), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(middle + reach), low + 1, size).astype(int)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    shrunk = np.ones(2)
+    if scale < 0.5:  # averaged, so that no stroke is lost between samples
+        target = np.maximum(np.rint((high - low) * 1.3 * scale), 1).astype(int)
+        shrunk = target / (high - low)
+        width, height = target.tolist()
+        part = np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    across, down = scale / shrunk
+    x, y = (0.5 / shrunk - 0.5 + low - middle) * scale + _NEAR_CENTRE
+    turn = np.array(((across, 0, x), (0, down, y)))
+    shown = cv2.warpAffine(part, turn, _NEAR_WINDOW, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(shown, np.uint8)
 
 
 def _padded(picture: Picture) -> Picture:

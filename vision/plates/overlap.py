@@ -9,6 +9,8 @@ Quads = NDArray[np.float32]
 """``(n, 4, 2)``: corners in the order of ``Quad``."""
 Scores = NDArray[np.float32]
 """``(n,)``"""
+Looks = NDArray[np.intp]
+"""``(n,)``"""
 
 _SAME = 0.5
 """Overlap as a share of both together, from which on finds are of one plate; its corners are their
@@ -22,15 +24,23 @@ _LEAST_AREA = 24.0
 """Square pixels; what is smaller is no plate in any sense."""
 
 
-def merge(quads: Quads, scores: Scores) -> list[Detection]:
+def merge(quads: Quads, scores: Scores, looks: Looks | None = None) -> list[Detection]:
     """Make one detection of all finds of a plate, best first.
 
-    Its score is that of the best of them, its corners their mean by score. Finds whose corners
-    do not go round in their order, or are no numbers, are left out.
+    Its score is that of the best of them; its corners are the mean, by score, of those from the
+    best one's look. Finds whose corners do not go round in their order, or are no numbers, are
+    left out.
+
+    Args:
+        quads: corners.
+        scores: one for each.
+        looks: which look each is from, where there was more than one.
     """
+    if looks is None:
+        looks = np.zeros(len(scores), np.intp)
     sound = _sound(quads)
     order = np.argsort(-scores[sound], kind="stable")
-    quads, scores = quads[sound][order], scores[sound][order]
+    quads, scores, looks = quads[sound][order], scores[sound][order], looks[sound][order]
     low, high = quads.min(1), quads.max(1)
     area = np.prod(high - low, 1)
     left = np.arange(len(scores))
@@ -41,7 +51,8 @@ def merge(quads: Quads, scores: Scores) -> list[Detection]:
         shared = np.prod(np.clip(common, 0, None), 1)
         same = shared >= _SAME * (area[best] + area[left] - shared)
         inside = shared >= _INSIDE * np.minimum(area[best], area[left])
-        corners = np.average(quads[left[same]], 0, weights=scores[left[same]])
+        voters = left[same & (looks[left] == looks[best])]
+        corners = np.average(quads[voters], 0, weights=scores[voters])
         found.append(detection(corners, float(scores[best])))
         left = left[~(same | inside)]
     return found

@@ -127,8 +127,37 @@ def test_the_network_sees_few_sizes(shape, long_edges, looks):
     session = Cells()
     network = OnnxPlateDetector(session, name="cells", long_edges=long_edges)
     assert network.detect(np.zeros(shape, np.uint8)) == []
-    assert session.shapes == looks
+    assert session.shapes[::-1] == looks  # the finest first
     assert all(side % STEP == 0 for look in looks for side in look)
+
+
+@pytest.mark.parametrize(
+    ("size", "plate"),
+    [
+        ((640, 480), (200, 200, 96, 32)),
+        ((640, 480), (3, 435, 120, 40)),
+        ((3000, 2000), (1700, 900, 700, 220)),
+        ((120, 44), (5, 5, 90, 30)),
+    ],
+)
+def test_a_closer_look_finds_the_corners_in_pixels_of_the_whole_picture(size, plate):
+    """From near, whatever the plate's size is and wherever it lies."""
+    x, y, width, height = plate
+    right, bottom = x + width - 1, y + height - 1
+    about = ((x + 4, y - 3), (right + 4, y + 1), (right, bottom + 3), (x, bottom))
+    found = plate_network().look_closer(picture_with_plate(*size, plate), about)
+    assert found is not None
+    expected = ((x, y), (right, y), (right, bottom), (x, bottom))
+    assert np.allclose(found.corners, expected, atol=max(1, width / 60))
+
+
+def test_a_closer_look_sees_nothing_where_nothing_is():
+    """Nor does it take the plate beside for the one it was asked for."""
+    picture = picture_with_plate(640, 480, (200, 200, 96, 32))
+    nothing = ((400, 100), (496, 100), (496, 132), (400, 132))
+    beside = ((130, 200), (226, 200), (226, 232), (130, 232))
+    assert plate_network().look_closer(picture, nothing) is None
+    assert plate_network().look_closer(picture, beside) is None
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (5,), (5, 5, 2), (1, 5, 5, 3)])
