@@ -54,17 +54,19 @@ def _show(records: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "task", "file is", "size", "licence", "made", "commit", "figures"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("model", "task", "file", "size", "licence", "made", "commit"):
+        table.add_column(heading, no_wrap=True)
     for record in records:
         state = Text(record["state"], style="green" if record["state"] == "good" else "bold red")
         size = "" if record["bytes"] is None else f"{record['bytes'] / 1e6:.1f} MB"
-        figures = ", ".join(f"{name} {value}" for name, value in record["figures"].items())
-        commit = (record["training_commit"] or "")[:10]
+        commit = (record["training_commit"] or "")[:7]
         made, licence = record["made"], record["licence"]
         name, role = record["name"], record["role"]
-        table.add_row(name, role, state, size, licence, made, commit, figures)
+        table.add_row(name, role, state, size, licence, made, commit)
     Console().print(table)
+    for record in records:
+        for figure, value in record["figures"].items():
+            typer.echo(f"{record['name']}: {figure.replace('_', ' ')} {value}")
     for record in records:
         if "error" in record:
             typer.echo(record["error"], err=True)

@@ -12,19 +12,20 @@ class PlatesView:
 
     def __init__(self) -> None:
         self._table = Table(box=None, pad_edge=False)
-        for heading in ("file", "plate", "sure", "class", "colour", "seen"):
-            self._table.add_column(heading, overflow="fold")
+        for heading in ("plate", "sure", "class", "colour", "seen"):
+            self._table.add_column(heading, no_wrap=True)
+        self._table.add_column("file", overflow="fold")
 
     def add(self, record: dict[str, Any]) -> None:
         """Add a picture, a passage, or what could not be read."""
         file = record["file"]
         if "error" in record:
-            self._table.add_row(file, Text(record["error"], style="red"))
+            self._table.add_row(Text(record["error"], style="red"), "", "", "", "", file)
         elif "begin_s" in record:
             seen = f"{record['begin_s']:.1f} to {record['end_s']:.1f} s, {record['views']} views"
             self._add_plate(file, record, seen)
         elif not record["plates"]:
-            self._table.add_row(file, Text("no plate", style="dim"))
+            self._table.add_row(Text("no plate", style="dim"), "", "", "", "", file)
         else:
             for plate in record["plates"]:
                 x, y = plate["corners"][0]
@@ -41,4 +42,4 @@ class PlatesView:
             text = Text(f"unreadable {plate['known']}".rstrip(), style="yellow")
         colour = plate["colour"] + (", two rows" if plate["rows"] == 2 else "")
         sure = f"{plate['min_confidence']:.2f}"
-        self._table.add_row(file, text, sure, f"{plate['class']} {plate['kind']}", colour, seen)
+        self._table.add_row(text, sure, f"{plate['class']} {plate['kind']}", colour, seen, file)
