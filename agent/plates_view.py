@@ -1,4 +1,4 @@
-"""The plates of pictures and videos for a person: one table."""
+"""The plates of pictures and videos for a person: one table, and the errors."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from rich.text import Text
 
 
 class PlatesView:
-    """A table that grows record by record (:mod:`agent.plates_report`)."""
+    """A view that grows record by record (:mod:`agent.plates_report`)."""
 
     def __init__(self) -> None:
+        self._errors: list[str] = []
         self._table = Table(box=None, pad_edge=False)
         for heading in ("plate", "sure", "class", "colour", "seen"):
             self._table.add_column(heading, no_wrap=True)
@@ -20,7 +21,7 @@ class PlatesView:
         """Add a picture, a passage, or what could not be read."""
         file = record["file"]
         if "error" in record:
-            self._table.add_row(Text(record["error"], style="red"), "", "", "", "", file)
+            self._errors.append(f"{file}: {record['error']}")
         elif "begin_s" in record:
             seen = f"{record['begin_s']:.1f} to {record['end_s']:.1f} s, {record['views']} views"
             self._add_plate(file, record, seen)
@@ -32,8 +33,12 @@ class PlatesView:
                 self._add_plate(file, plate, f"at {x:.0f}, {y:.0f}")
 
     def print(self, console: Console | None = None) -> None:
-        """Print the table."""
-        (console or Console()).print(self._table)
+        """Print the table, and below it what could not be read."""
+        console = console or Console()
+        if self._table.row_count:
+            console.print(self._table)
+        for error in self._errors:
+            console.print(Text(error, style="red"))
 
     def _add_plate(self, file: str, plate: dict[str, Any], seen: str) -> None:
         if plate["readable"]:
