@@ -76,6 +76,7 @@ class Agent:
             settings=lambda: self._commands.keeper.settings.plates,
             clock=self._clock,
             publish=self._publish,
+            expire=self._outbox.expire,
             tell=self._fault,
         )
         self._parts = Parts(

@@ -27,6 +27,7 @@ LIBRARIES = (
     "iotcore",
     "joserfc",
     "numpy",
+    "onnxruntime",
     "opencv-python-headless",
     "paho-mqtt",
     "psutil",

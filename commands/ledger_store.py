@@ -13,7 +13,7 @@ lost. Dates that cannot be, because a clock was wrong or a command made them up,
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +140,7 @@ class LedgerStore:
             self._check()
             self._db.executescript(_SCHEMA)
             self.audit = AuditTable(self._db, max_rows=settings.audit_max_rows)
+            self._log_holds_private = True  # a life that was cut off may have left some
             self._since: int = self._db.execute("SELECT since FROM memory").fetchone()[0]
             with self.transaction():
                 reason = f"the one before was damaged, see {former.name}" if former else "new"
@@ -249,6 +250,7 @@ class LedgerStore:
                 "UPDATE command SET document = ? WHERE id = ?",
                 (_document(record.command, ended=True), record.command.id),
             )
+            self._log_holds_private = True
         return self._append(receipt, stamp)
 
     def _append(self, receipt: Receipt, stamp: Stamp) -> Step:
@@ -398,6 +400,11 @@ class LedgerStore:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        if self._log_holds_private:
+            # What is committed stays so; where this fails, the next transaction tries again.
+            with suppress(sqlite3.Error):
+                busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._log_holds_private = bool(busy)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

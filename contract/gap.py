@@ -21,6 +21,6 @@ class Gap(Data, type_="kiosk.gap.v1", suffix="up/gap", priority=Priority.ALARM):
     count: int | None = Field(default=None, ge=1, description="Absent where nobody can know.")
     first_sequence: int = Field(ge=1)
     last_sequence: int = Field(ge=1)
-    reason: Literal["full", "disk_full", "storage_failed", "corrupted", "too_large"]
+    reason: Literal["full", "disk_full", "storage_failed", "corrupted", "too_large", "expired"]
     from_time: UtcTime | None = Field(default=None, description="Time of the oldest lost message.")
     to_time: UtcTime | None = Field(default=None, description="Time of the newest lost message.")

@@ -71,8 +71,8 @@ class PlateRead(Event, kind="plate.read"):
     readable: bool = Field(description="Whether every character is sure enough.")
     pseudonym: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = Field(
         default=None,
-        description="The same for the same text, as long as the key id is the same. Only where "
-        "the plate is readable.",
+        description="The same for the same text and purpose, as long as the key id is the same. "
+        "Only where the plate is readable.",
     )
     pseudonym_key_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$")] | None = None
     text: PlateText | None = Field(

@@ -329,6 +329,14 @@ class Outbox:
         self._held.discard(row.key)
         self._read_again(Priority.ALARM)  # the gap message
 
+    async def expire(self, kinds: Sequence[type[Data]], age_s: float) -> None:
+        """Give up messages of some types that wait for longer than that; admit the loss."""
+        work = partial(self._disk.expire, kinds, age_s, self._busy, self._clock.stamp())
+        if await self._in_thread(work):
+            self._read_again(Priority.ALARM)  # the gap messages
+            if self._wake is not None:
+                self._wake()
+
     async def release(self, sequence: int) -> None:
         """Forget every message up to ``sequence``: the centre has stored them."""
         if self._settings.release == "watermark":
@@ -505,6 +513,17 @@ class _Disk:
                 store.drop([row.key], "too_large", stamp)
             except sqlite3.Error as error:
                 log.warning("outbox cannot be written", error=str(error))
+
+    def expire(
+        self, kinds: Sequence[type[Data]], age_s: float, held: set[int], stamp: Stamp
+    ) -> bool:
+        gone = False
+        for store in self._stores:
+            try:
+                gone |= store.expire(kinds, age_s, held, stamp)
+            except sqlite3.Error as error:
+                log.warning("outbox cannot be written", error=str(error))
+        return gone
 
     def release(self, sequence: int, stamp: Stamp) -> None:
         for store in self._stores:

@@ -6,6 +6,7 @@ order of sending: class by class, oldest first, without an index to maintain.
 All methods block; the outbox calls them from its one writer thread.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from contract import Data, OversizeError, Priority, Stamp, Topics, seal
 from contract.gap import Gap, GapClass
@@ -25,7 +26,7 @@ _PAGE = 4096
 _RESERVE = 4 * 2**20
 """Bytes that the database may take even where the file system is nearly full."""
 
-LossReason = Literal["full", "disk_full", "storage_failed", "corrupted", "too_large"]
+LossReason = Literal["full", "disk_full", "storage_failed", "corrupted", "too_large", "expired"]
 
 _CLASS_NAMES: dict[Priority, GapClass] = {
     Priority.ALARM: "alarm",
@@ -270,6 +271,39 @@ class Store:
         with self._transaction(plan):
             self._drop(plan, keys, reason)
 
+    def expire(
+        self, kinds: Sequence[type[Data]], age_s: float, held: AbstractSet[int], stamp: Stamp
+    ) -> bool:
+        """Give up messages of some types that are older than that, and say so on ``up/gap``.
+
+        Their age is known within a boot, between synchronised clocks, and, of an earlier boot, to
+        be no less than this boot has lasted. What came before one that is too old is older.
+
+        Returns:
+            Whether there were any.
+        """
+        topics = [self._topics.up(kind.SUFFIX) for kind in kinds]
+        marks = ",".join("?" * len(topics))
+        old: list[int] = []
+        for priority in {kind.PRIORITY for kind in kinds}:
+            passed: list[int] = []
+            for key, time_ms, payload in self._db.execute(
+                "SELECT key, time_ms, payload FROM message WHERE key > ? AND key < ?"  # noqa: S608 - only marks
+                f" AND topic IN ({marks}) ORDER BY key",
+                (*key_range(priority), *topics),
+            ):
+                passed.append(key)
+                older = _is_older(json.loads(payload), time_ms, age_s * 1000, stamp)
+                if older:
+                    old += passed
+                    passed = []
+                elif older is False:
+                    break
+        old = [key for key in old if key not in held]
+        if old:
+            self.drop(old, "expired", stamp)
+        return bool(old)
+
     def admit_unknown_loss(self, last_sequence: int, reason: LossReason, stamp: Stamp) -> None:
         """Say on ``up/gap`` that whatever is missing up to a number may be lost for good."""
         plan = self._plan(stamp)
@@ -493,6 +527,15 @@ class Store:
             to_time=_time(gap.to_ms),
         )
         return self._row(message, gap.stamp, gap.sequence)
+
+
+def _is_older(envelope: dict[str, Any], time_ms: int, age_ms: float, now: Stamp) -> bool | None:
+    """Whether a message is older than that; None where nobody can know."""
+    if envelope["bootid"] == now.boot_id:
+        return bool(now.monotonic_ms - envelope["monotonicms"] > age_ms)
+    if envelope["timequality"] == now.time_quality == "synced":
+        return now.time.timestamp() * 1000 - time_ms > age_ms
+    return True if now.monotonic_ms > age_ms else None
 
 
 def _time(unix_ms: int) -> datetime:

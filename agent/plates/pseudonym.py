@@ -1,4 +1,4 @@
-"""Pseudonyms of plates: the same for the same plate for a day or so, and worth nothing after.
+"""Pseudonyms of plates: the same for plate and purpose for a day or so, and worth nothing after.
 
 There are few enough plates to try them all, so the secrecy of a pseudonym is that of its key. The
 key is made on the box, never leaves it, and is overwritten when its time is over: from then on
@@ -74,11 +74,15 @@ class Pseudonyms:
         self._counted_s = 0.0
         """Up to when ``lived_s`` counts, on the monotonic clock."""
 
-    async def of(self, text: str) -> Pseudonym:
-        """Return the pseudonym of a plate's text."""
+    async def of(self, text: str, purpose: str) -> Pseudonym:
+        """Return the pseudonym of a plate's text, which serves one purpose alone.
+
+        Where it stands beside the text, it must not tell which plate one elsewhere is.
+        """
         async with self._working:
             key = await self._current()
-        digest = hmac.new(bytes.fromhex(key.secret), text.encode(), sha256).hexdigest()
+        told = f"{purpose}\0{text}".encode()
+        digest = hmac.new(bytes.fromhex(key.secret), told, sha256).hexdigest()
         return Pseudonym(digest[:32], key.id)
 
     async def run(self) -> None:

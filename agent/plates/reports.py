@@ -7,7 +7,7 @@ from agent.plates.pseudonym import Pseudonyms
 from agent.plates.watch_lists import Match, WatchLists
 from contract.message import Publish
 from contract.plates import STATISTICS, Alternative, DoubtfulCharacter, PlateHit, PlateRead
-from vision.plates.grammar import Kind
+from vision.plates.grammar import Kind, judge
 from vision.plates.settings import CameraPlateSettings, Suppressible
 from vision.plates.watcher import Observation, Told
 
@@ -23,8 +23,9 @@ _SUPPRESSIBLE_COLOURS = frozenset({"white", "black"})
 class PlateReports:
     """Publishes what cameras observe, with no more in it than the settings allow.
 
-    Suppressed classes are counted, not told of and not looked up. So are plates that cannot be
-    told from them: of an unreadable white or black plate the partial text is left out.
+    Suppressed classes are counted, not told of and not looked up, not even where a watch list
+    names one. Of what cannot be told from them the text is left out: of a white or black plate
+    that is unreadable, or of no class.
 
     Args:
         publish: takes the events.
@@ -50,9 +51,10 @@ class PlateReports:
 
     async def tell(self, settings: CameraPlateSettings, seen: Observation) -> Told:
         """Tell of a vehicle; the events are stored when this returns."""
-        if any(seen.verdict.kind in _SUPPRESSED[one] for one in settings.suppress):
+        suppressed = frozenset[Kind]().union(*(_SUPPRESSED[one] for one in settings.suppress))
+        if seen.verdict.kind in suppressed:
             return Told(suppressed=1) if seen.final else Told()
-        hits = await self._tell_hits(seen)
+        hits = await self._tell_hits(seen, suppressed)
         if not seen.final:
             return Told(hits=hits)
         event = await self._event(settings, seen)
@@ -61,12 +63,14 @@ class PlateReports:
             return Told(read=1, hits=hits)
         return Told(unreadable=1, hits=hits)
 
-    async def _tell_hits(self, seen: Observation) -> int:
-        told = self._alarmed.setdefault(seen.id, set())
-        if len(self._alarmed) > _MAX_PASSAGES:
-            self._alarmed.popitem(last=False)
+    async def _tell_hits(self, seen: Observation, suppressed: frozenset[Kind]) -> int:
         hits = 0
         for match in self._watch_lists.match(seen.reading.characters, seen.doubtful):
+            if judge(match.entry.text).kind in suppressed:
+                continue
+            told = self._alarmed.setdefault(seen.id, set())
+            if len(self._alarmed) > _MAX_PASSAGES:
+                self._alarmed.popitem(last=False)
             which = match.watch_list.name, match.entry.text
             if (*which, match.kind) in told or (*which, "exact") in told:
                 continue
@@ -77,27 +81,26 @@ class PlateReports:
                 f"camera {seen.camera} saw a vehicle of the watch list {match.watch_list.name} "
                 f"({match.kind} match); plate.hit says which"
             )
-        if seen.final:
-            self._alarmed.pop(seen.id, None)
         return hits
 
     async def _event(self, settings: CameraPlateSettings, seen: Observation) -> PlateRead:
         reading, verdict = seen.reading, seen.verdict
-        plain = bool(settings.plain_text_purpose)
-        hidden = bool(settings.suppress) and reading.colour in _SUPPRESSIBLE_COLOURS
-        partial = plain and not seen.readable and not hidden
-        pseudonym = await self._pseudonyms.of(reading.text) if seen.readable else None
+        unknown = not seen.readable or not verdict.well_formed
+        hidden = settings.suppress and unknown and reading.colour in _SUPPRESSIBLE_COLOURS
+        plain = bool(settings.plain_text_purpose) and not hidden
+        purpose = settings.plain_text_purpose or STATISTICS
+        pseudonym = await self._pseudonyms.of(reading.text, purpose) if seen.readable else None
         return PlateRead(
             camera=seen.camera,
             begin=seen.begin.time,
             end=seen.end.time,
             duration_s=round((seen.end.monotonic_ms - seen.begin.monotonic_ms) / 1000, 3),
-            purpose=settings.plain_text_purpose or STATISTICS,
+            purpose=purpose,
             readable=seen.readable,
             pseudonym=pseudonym.value if pseudonym else None,
             pseudonym_key_id=pseudonym.key_id if pseudonym else None,
             text=reading.text if plain and seen.readable else None,
-            partial=_partial(seen) if partial else None,
+            partial=_partial(seen) if plain and not seen.readable else None,
             kind=verdict.kind if seen.readable else "other",
             class_code=verdict.code if seen.readable else "99",
             well_formed=verdict.well_formed and seen.readable,
@@ -107,7 +110,7 @@ class PlateReports:
             rows=reading.rows,
             confidences=tuple(_share(one.confidence) for one in reading.characters),
             min_confidence=_share(reading.min_confidence),
-            alternatives=_alternatives(seen) if plain and (seen.readable or partial) else (),
+            alternatives=_alternatives(seen) if plain else (),
             width_px=seen.width_px,
             views=seen.views,
             detector=seen.detector,

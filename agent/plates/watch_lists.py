@@ -120,7 +120,6 @@ class WatchLists:
                     lists = self.lists
                     with contextlib.suppress(OSError):  # what has expired matches nothing anyway
                         await self._keep(lists)
-                        self._adopt(lists)
             await self._clock.sleep(LOOK_S)
 
     async def put(self, order: WatchListPut, *, not_before: datetime) -> WatchList:
@@ -225,11 +224,20 @@ class WatchLists:
         except OSError as error:
             msg = f"the watch lists cannot be written ({error.strerror}); nothing has changed"
             raise ActionError(msg) from None
-        self._adopt(lists)
 
     async def _keep(self, lists: tuple[WatchList, ...]) -> None:
+        """Write the lists down and put them in force; both are done even where it is cancelled.
+
+        A write that came to its end on its own would take a later one back.
+        """
         file = _File(lists=lists, at=self._now())
-        await asyncio.to_thread(self._write, file)
+        writing = asyncio.create_task(asyncio.to_thread(self._write, file))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await asyncio.wait({writing})
+            if not writing.cancelled() and writing.exception() is None:
+                self._adopt(lists)
 
     def _write(self, file: _File) -> None:
         self._store.save(file.model_dump_json().encode())

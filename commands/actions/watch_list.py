@@ -53,14 +53,18 @@ class WatchLists(Protocol):
 
 
 def watch_list_put(lists: WatchLists) -> Action[WatchListPut]:
-    """Make the action. Its result: ``name``, ``purpose``, ``entries`` in all, ``expires``."""
+    """Make the action. Its result: ``name``, ``purpose``, ``entries`` in all, ``expires``.
+
+    Putting a list twice is putting it once, so what a power cut interrupted is done again. Without
+    a record of who ordered it, nobody is looked for.
+    """
 
     async def run(arguments: WatchListPut, invocation: Invocation) -> Result:
         invocation.no_return()
         signed = datetime.fromtimestamp(invocation.command.nbf, UTC)
         return _told(await lists.put(arguments, not_before=signed))
 
-    return Action(arguments=WatchListPut, run=run, idempotent=True, group=GROUP)
+    return Action(arguments=WatchListPut, run=run, resume=run, group=GROUP)
 
 
 def watch_list_remove(lists: WatchLists) -> Action[WatchListRemove]:

@@ -1,5 +1,6 @@
 """Watch lists by command: two persons put one, no receipt names a plate, no record keeps it."""
 
+import asyncio
 import json
 from types import SimpleNamespace
 
@@ -39,12 +40,15 @@ class Keeper:
         self.kept = {}
         self.signed = []
         self.refuses = False
+        self.writing = asyncio.Event()
+        self.writing.set()
 
     @property
     def lists(self):
         return tuple(self.kept.values())
 
     async def put(self, order, *, not_before):
+        await self.writing.wait()
         if self.refuses:
             msg = "no room"
             raise ActionError(msg)
@@ -164,3 +168,33 @@ def test_what_is_no_plate_is_refused(text):
     args = {**ARGS, "entries": [{"text": text, "code": "stolen"}]}
     with pytest.raises(MalformedError, match=r"entries\.0\.text"):
         parse(WatchListPut, json.dumps(args).encode(), limit=10**6)
+
+
+async def test_a_running_kiosk_keeps_no_plates_either(kiosk, li, zhao):
+    """Not even the database's log has them once the command has ended."""
+    async with kiosk.running():
+        await do(kiosk, "put", li, zhao, **ARGS)
+        kept = b"".join(file.read_bytes() for file in kiosk.folder.glob("ledger.db*"))
+    assert b"K2345" not in kept
+
+
+async def test_a_power_cut_while_it_is_put(kiosk, keeper, li, zhao):
+    """The list is put again at the next start, in another boot too, and said to be in force."""
+    keeper.writing.clear()
+    command = make_command(action="plates.watchlist.put", args=ARGS)
+    async with kiosk.running():
+        await kiosk.send(command, li, zhao)
+        await kiosk.until(lambda: kiosk.statuses == ["accepted", "running"])
+    keeper.writing.set()
+    kiosk.clock.boot_id = "boot-2"
+    kiosk.boot()
+    async with kiosk.running():
+        await kiosk.ended(command)
+    assert kiosk.statuses[-1] == "succeeded"
+    assert [one.text for one in keeper.kept["stolen"].entries] == [PLATE]
+
+
+def test_nobody_is_looked_for_without_a_record(keeper):
+    """While nothing can be recorded a list is refused: who ordered it would not be known."""
+    put, remove, named = keeper.actions
+    assert (put.idempotent, remove.idempotent, named.idempotent) == (False, False, True)

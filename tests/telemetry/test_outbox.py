@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -398,3 +399,69 @@ async def test_numbers_of_a_failing_disk_are_not_reused(tmp_path: Path, clock, f
         rows = await backlog(outbox)
         assert outbox.last_sequence > used
         assert "storage_failed" in {gap.reason for gap in gaps(rows)}
+
+
+async def test_what_waits_too_long_is_given_up_and_admitted(start_outbox: StartOutbox, clock):
+    """Messages of the types that are named, older than that; all others stay."""
+    outbox = await start_outbox()
+    await put(outbox, clock, P.EVENT, P.EVENT, P.TELEMETRY)
+    await clock.advance(100)
+    await put(outbox, clock, P.EVENT)
+    woken: list[int] = []
+    outbox.attach(lambda: woken.append(1))
+    await outbox.expire([type(message(P.EVENT))], 50)
+    rows = await backlog(outbox)
+    assert woken == [1]
+    assert [row.sequence for row in rows] == [5, 4, 3]
+    [gap] = gaps(rows)
+    assert (gap.reason, gap.message_class, gap.count) == ("expired", "event", 2)
+    assert (gap.first_sequence, gap.last_sequence) == (1, 2)
+    await outbox.expire([type(message(P.EVENT))], 50)
+    assert woken == [1]
+
+
+async def test_what_is_on_its_way_is_not_given_up(start_outbox: StartOutbox, clock):
+    """It arrives: a loss that is none must not be admitted."""
+    outbox = await start_outbox()
+    outbox.attach(lambda: None)
+    await put(outbox, clock, P.EVENT)
+    await clock.advance(100)
+    await outbox.expire([type(message(P.EVENT))], 50)
+    assert outbox.rows == 1
+
+
+@pytest.mark.parametrize(
+    ("qualities", "uptime_s", "gone"),
+    [
+        (("synced", "synced"), 0, True),
+        (("unsynced", "synced"), 0, False),
+        (("synced", "unsynced"), 0, False),
+        (("unsynced", "unsynced"), 60, True),
+    ],
+)
+async def test_age_is_what_clocks_agree_on(
+    start_outbox: StartOutbox, clock, qualities, uptime_s, gone
+):
+    """Over a reboot only synchronised clocks count, or that this boot alone has lasted longer."""
+    outbox = await start_outbox()
+    clock.quality, after = qualities
+    await put(outbox, clock, P.EVENT)
+    clock.quality, clock.boot_id = after, "boot-2"
+    clock.wall_offset = timedelta(seconds=100)
+    await clock.advance(uptime_s)
+    await outbox.expire([type(message(P.EVENT))], 50)
+    assert bool(gaps(await backlog(outbox))) == gone
+
+
+async def test_what_is_older_than_something_old_is_old(start_outbox: StartOutbox, clock):
+    """A message stamped by a wrong clock goes with the later one whose age is known."""
+    outbox = await start_outbox()
+    clock.quality = "unsynced"
+    await put(outbox, clock, P.EVENT)
+    clock.quality, clock.boot_id = "synced", "boot-2"
+    await put(outbox, clock, P.EVENT)
+    clock.boot_id = "boot-3"
+    clock.wall_offset = timedelta(seconds=100)
+    await outbox.expire([type(message(P.EVENT))], 50)
+    [gap] = gaps(await backlog(outbox))
+    assert gap.count == 2

@@ -47,6 +47,13 @@ class PlateSettings(Section):
     rotation_days: float = Field(
         default=1.0, gt=0, le=31, description="So long a plate keeps its pseudonym."
     )
+    event_days: int = Field(
+        default=7,
+        ge=1,
+        le=366,
+        description="Events of plates that could not be delivered for so long are deleted, and "
+        "the loss is told.",
+    )
     watch_list_days: int = Field(
         default=90, ge=1, le=366, description="No watch list may be for longer."
     )

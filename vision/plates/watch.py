@@ -5,10 +5,12 @@ Frames are looked at while something moves, or a plate is in view that was not r
 parked car costs no more than an empty street.
 """
 
+import ctypes
 import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import NoReturn
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -30,7 +32,8 @@ from vision.scene import small_grey
 from vision.settings import MotionSettings
 
 _BEAT_S = 1.0
-_EXIT_S = 0.5
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 128 * 1024
 _QUIET_S = 2.0
 """So long after the last motion frames are looked at."""
 _MOTION = MotionSettings(begin_percent=0.2, end_percent=0.1)
@@ -104,7 +107,7 @@ class Worker:
     """Takes frames at a steady rate and reports."""
 
     def __init__(self, order: PlateOrder, recogniser: Recogniser, reporter: Reporter) -> None:
-        self._reader = FrameReader(order.frames)
+        self._frames = order.frames
         self._period = 1 / order.settings.per_s
         rules = PassageRules(min_character=order.settings.min_character)
         self._follower = Follower(recogniser, rules)
@@ -137,7 +140,9 @@ class Worker:
             self._reporter.send(report)
 
     def _newest(self) -> SharedFrame | None:
-        frame = self._reader.newest(self._number)
+        # A mapping that is kept would count three whole frames to this process.
+        with closing(FrameReader(self._frames)) as reader:
+            frame = reader.newest(self._number)
         if frame is not None:
             self._number = frame.number
         return frame
@@ -159,6 +164,8 @@ def main(load: Callable[[PlateSettings], Recogniser] = load) -> NoReturn:
     line, reporter = begin()
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
+        # What is large goes back at once; malloc would raise the limit to the largest picture.
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
         cv2.setNumThreads(1)
         order = PlateOrder.model_validate_json(line)
         recogniser = load(order.plates)

@@ -122,6 +122,7 @@ class PlateWatch:
         self._state: Literal["starting", "watching", "failed"] = "starting"
         self._failure = ""
         self._opened: Opened | None = None
+        self._opened_ms = 0
         self._beat: Beat | None = None
         self._progress_s = 0.0
         self._looks = 0
@@ -207,7 +208,7 @@ class PlateWatch:
                 case Failed():
                     return report
                 case Opened():
-                    self._opened = report
+                    self._opened, self._opened_ms = report, self._clock.stamp().monotonic_ms
                     self._state, self._failure = "watching", ""
                     self._log.info("plates are read", detector=report.detector)
                 case Beat():
@@ -232,7 +233,7 @@ class PlateWatch:
         reading = seen.reading
         observation = Observation(
             camera=self._camera,
-            id=f"{self._camera} {seen.begin_ms} {seen.number}",
+            id=f"{self._camera} {self._opened_ms} {seen.number}",
             begin=_at(seen.begin_ms, now),
             end=_at(seen.end_ms, now),
             final=seen.final,
@@ -252,7 +253,14 @@ class PlateWatch:
 
     async def _hand_on(self) -> None:
         while True:
-            self._told += await self._tell(await self._waiting.get())
+            observation = await self._waiting.get()
+            try:
+                self._told += await self._tell(observation)
+            except Exception as error:  # noqa: BLE001 - one vehicle must not end the watch
+                self._dropped += 1
+                # What it says may quote the plate.
+                kind = type(error).__name__
+                self._log.error("plate dropped", error=kind, dropped=self._dropped)
 
 
 def _at(monotonic_ms: int, now: Stamp) -> Stamp:

@@ -43,11 +43,13 @@ def box(tmp_path):
 async def test_one_plate_one_pseudonym(box):
     """The same text has the same pseudonym, also after a restart; another text another one."""
     pseudonyms = box.start()
-    one, again, other = [await pseudonyms.of(text) for text in ("京A12345", "京A12345", "京A12346")]
+    one, again, other = [
+        await pseudonyms.of(text, "statistics") for text in ("京A12345", "京A12345", "京A12346")
+    ]
     assert one == again
     assert one.value != other.value
     assert one.key_id == other.key_id
-    assert await box.start().of("京A12345") == one
+    assert await box.start().of("京A12345", "statistics") == one
 
 
 async def test_kiosks_do_not_share_pseudonyms(tmp_path):
@@ -55,13 +57,13 @@ async def test_kiosks_do_not_share_pseudonyms(tmp_path):
     values = set()
     for name in "abc":
         (tmp_path / name).mkdir()
-        values.add((await Box(tmp_path / name).start().of("京A12345")).value)
+        values.add((await Box(tmp_path / name).start().of("京A12345", "statistics")).value)
     assert len(values) == 3
 
 
 async def test_only_the_agent_can_read_the_key(box):
     """The key's file has mode 0600, and no file beside it keeps it."""
-    await box.start().of("京A12345")
+    await box.start().of("京A12345", "statistics")
     assert stat.S_IMODE(box.file.stat().st_mode) == 0o600
     assert list(box.file.parent.iterdir()) == [box.file]
 
@@ -69,12 +71,12 @@ async def test_only_the_agent_can_read_the_key(box):
 async def test_the_key_rotates_in_time(box):
     """After the period the plate has another pseudonym and key id; the old key is gone."""
     pseudonyms = box.start()
-    before = await pseudonyms.of("京A12345")
+    before = await pseudonyms.of("京A12345", "statistics")
     old = box.file.read_text()
     await box.clock.advance(DAY_S - 1)
-    assert await pseudonyms.of("京A12345") == before
+    assert await pseudonyms.of("京A12345", "statistics") == before
     await box.clock.advance(2)
-    after = await pseudonyms.of("京A12345")
+    after = await pseudonyms.of("京A12345", "statistics")
     assert after.value != before.value
     assert after.key_id != before.key_id
     assert box.file.read_text() != old
@@ -84,7 +86,7 @@ async def test_the_key_rotates_in_time(box):
 async def test_it_rotates_though_nobody_passes(box):
     """An old key is overwritten within the hour also where no plate is read."""
     pseudonyms = box.start()
-    before = await pseudonyms.of("京A12345")
+    before = await pseudonyms.of("京A12345", "statistics")
     running = asyncio.create_task(pseudonyms.run())
     for _ in range(25):
         await _turn(box.clock, LOOK_S)
@@ -97,24 +99,24 @@ async def test_it_rotates_though_nobody_passes(box):
 @pytest.mark.parametrize("after", [timedelta(days=-20_000), timedelta(days=20_000)])
 async def test_a_wrong_clock_rotates_nothing(box, after):
     """A boot with an untrusted clock, in 1970 or far ahead, leaves the key as it is."""
-    before = await box.start().of("京A12345")
-    assert await box.reboot(quality="unsynced", after=after).of("京A12345") == before
+    before = await box.start().of("京A12345", "statistics")
+    assert await box.reboot(quality="unsynced", after=after).of("京A12345", "statistics") == before
 
 
 async def test_the_time_off_counts_once_the_clock_is_right(box):
     """A kiosk that was off for longer than the period rotates as soon as its clock is right."""
-    before = await box.start().of("京A12345")
+    before = await box.start().of("京A12345", "statistics")
     pseudonyms = box.reboot(quality="unsynced", after=timedelta(days=-20_000))
-    assert await pseudonyms.of("京A12345") == before
+    assert await pseudonyms.of("京A12345", "statistics") == before
     box.clock.quality, box.clock.wall_offset = "synced", timedelta(days=2)
-    assert (await pseudonyms.of("京A12345")).key_id != before.key_id
+    assert (await pseudonyms.of("京A12345", "statistics")).key_id != before.key_id
 
 
 async def test_hours_count_where_no_clock_was_ever_right(box):
     """Without a right clock the hours that the agent ran add up over boots."""
     box.clock.quality = "unsynced"
     pseudonyms = box.start()
-    before = await pseudonyms.of("京A12345")
+    before = await pseudonyms.of("京A12345", "statistics")
     for number in range(4):
         running = asyncio.create_task(pseudonyms.run())
         for _ in range(7):
@@ -123,26 +125,26 @@ async def test_hours_count_where_no_clock_was_ever_right(box):
         with contextlib.suppress(asyncio.CancelledError):
             await running
         pseudonyms = box.reboot(quality="unsynced", boot_id=f"boot-{number}")
-    assert (await pseudonyms.of("京A12345")).key_id != before.key_id
+    assert (await pseudonyms.of("京A12345", "statistics")).key_id != before.key_id
 
 
 @pytest.mark.parametrize("content", ["", "{}", "not json", '{"id": "0"}', "x" * 5000])
 async def test_a_damaged_key_is_replaced(box, content):
     """A file that is no key is no reason to stop: another key takes its place."""
     box.file.write_text(content)
-    made = await box.start().of("京A12345")
-    assert await box.start().of("京A12345") == made
+    made = await box.start().of("京A12345", "statistics")
+    assert await box.start().of("京A12345", "statistics") == made
 
 
 async def test_a_disk_that_fails_keeps_no_old_key_alive(box):
     """Where the new key cannot be written, it is in force all the same."""
     pseudonyms = box.start()
-    before = await pseudonyms.of("京A12345")
+    before = await pseudonyms.of("京A12345", "statistics")
     box.file.parent.joinpath(f".{box.file.name}.new").mkdir()
     await box.clock.advance(DAY_S + 1)
-    after = await pseudonyms.of("京A12345")
+    after = await pseudonyms.of("京A12345", "statistics")
     assert after.key_id != before.key_id
-    assert await pseudonyms.of("京A12345") == after
+    assert await pseudonyms.of("京A12345", "statistics") == after
 
 
 @settings(max_examples=50, deadline=None)
@@ -152,7 +154,7 @@ def test_pseudonyms_say_nothing_and_do_not_collide(texts, tmp_path_factory):
     pseudonyms = Box(tmp_path_factory.mktemp("box")).start()
 
     async def all_of_them():
-        return [await pseudonyms.of(text) for text in texts]
+        return [await pseudonyms.of(text, "statistics") for text in texts]
 
     values = {one.value for one in asyncio.run(all_of_them())}
     assert len(values) == len(texts)

@@ -187,9 +187,50 @@ async def test_the_alarm_names_no_plate(street):
 
 
 async def test_memory_of_passages_is_bounded(street):
-    """Passages that never end, because a process died, do not pile up."""
+    """What was told of passages is forgotten, the oldest first."""
     await street.look_for(TEXT)
     for number in range(300):
         await street.see(final=False, passage=str(number))
     assert len(street.reports._alarmed) <= 256
     assert len(street.alarms) == 300
+
+
+async def test_a_suppressed_plate_on_a_list_makes_no_near_hit(street):
+    """What a camera is not to tell of is not told by way of a misread character either."""
+    await street.look_for("AB12345")
+    near = {"colour": "white", "at6": ("B", 0.5, {"5": 0.4}), "final": False}
+    assert await street.see("AB1234B", settings=PLAIN, **near) == Told()
+    assert (street.events, street.alarms) == ([], [])
+    assert await street.see("AB1234B", settings=ALL, **near) == Told(hits=1)
+
+
+async def test_a_white_plate_of_no_class_is_told_without_its_text(street):
+    """A form that the grammar does not know could be an old one of the forces."""
+    no_class = {"text": "WJ0112345"[:8], "colour": "white", "at3": ("2", 0.9, {"7": 0.05})}
+    await street.see(**no_class, settings=PLAIN)
+    await street.see(**no_class, settings=ALL)
+    hidden, told = street.events
+    assert (hidden.readable, hidden.text, hidden.partial, hidden.alternatives) == (
+        True,
+        None,
+        None,
+        (),
+    )
+    assert (told.text, len(told.alternatives)) == ("WJ021234", 1)
+
+
+async def test_what_was_told_is_not_told_again_after_the_report(street):
+    """A parked vehicle was reported; when it is looked at again it raises no second alarm."""
+    await street.look_for(TEXT)
+    assert await street.see() == Told(read=1, hits=1)
+    assert await street.see(final=False, at4=("8", 0.9, {"3": 0.05})) == Told()
+
+
+async def test_a_text_gives_no_pseudonym_of_another_purpose_away(street):
+    """Who may read the plates of one camera learns nothing of what another counts."""
+    towing = CameraPlateSettings(enabled=True, plain_text_purpose="towing")
+    for settings in (STATISTICS, STATISTICS, PLAIN, towing):
+        await street.see(settings=settings)
+    one, again, *others = (event.pseudonym for event in street.events)
+    assert one == again
+    assert len({one, *others}) == 3

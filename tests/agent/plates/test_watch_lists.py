@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import stat
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.plates.watch_lists import LOOK_S, MAX_LISTS, WatchLists
+from agent.state_file import StateFile
 from commands.errors import ActionError
 from contract.actions import WatchListEntry, WatchListPut
 from tests.support.clock import START, ManualClock
@@ -227,6 +229,29 @@ async def test_what_cannot_be_written_is_not_in_force(box):
     with pytest.raises(ActionError, match="nothing has changed"):
         await lists.remove("stolen")
     assert matches(lists)
+
+
+async def test_a_slow_disk_takes_back_no_later_list(box, monkeypatch):
+    """What was stopped while it was written is kept whole, and before anything that follows it."""
+    lists = await box.start()
+    save, disk = StateFile.save, threading.Event()
+
+    def slowly(self, content):
+        disk.wait(10)
+        save(self, content)
+
+    monkeypatch.setattr(StateFile, "save", slowly)
+    first = asyncio.create_task(lists.put(order("京A12345", name="first"), not_before=START))
+    await box.clock.settle()
+    first.cancel()
+    second = asyncio.create_task(lists.put(order("京A12345", name="second"), not_before=START))
+    await box.clock.settle()
+    assert [first.done(), second.done()] == [False, False]
+    disk.set()
+    await second
+    assert first.cancelled()
+    names = [("first", "second")] * 2
+    assert [tuple(one.name for one in life.lists) for life in (lists, await box.start())] == names
 
 
 @settings(max_examples=100, deadline=None)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.clock import START, ManualClock
 from tests.support.observations import TEXT, characters
@@ -62,6 +63,7 @@ class Stage:
         self.started = []
         self.heard = []
         self.cannot_start = False
+        self.broken = False
         self.listening = asyncio.Event()
         self.listening.set()
         self.watch = PlateWatch(
@@ -75,6 +77,8 @@ class Stage:
 
     async def _tell(self, observation):
         await self.listening.wait()
+        if self.broken:
+            raise ValueError(observation.reading.text)
         self.heard.append(observation)
         return Told(read=1)
 
@@ -238,3 +242,31 @@ async def test_stopping_ends_the_process():
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert stage.started[0].killed is False
+
+
+async def test_a_vehicle_that_cannot_be_told_of_ends_nothing():
+    """What fails for one vehicle is counted, without its plate in any log; the next one is told."""
+    stage = Stage()
+    stage.broken = True
+    task = asyncio.create_task(stage.watch.run())
+    await stage.clock.settle()
+    with capture_logs() as logs:
+        await stage.say(OPENED, seen(1))
+    stage.broken = False
+    await stage.say(seen(2))
+    assert (len(stage.heard), len(stage.started)) == (1, 1)
+    assert (stage.watch.health().dropped, stage.watch.health().read) == (1, 1)
+    assert TEXT not in str(logs)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_passage_keeps_its_id_and_shares_it_with_none(stage):
+    """Not even when its beginning is told anew; the next process counts from 1 again."""
+    await stage.say(OPENED, seen(1, begin_ms=1000), seen(1, begin_ms=5000))
+    await stage.die()
+    await stage.clock.advance(1)
+    await stage.say(OPENED, seen(1, begin_ms=1000))
+    first, same, other = (one.id for one in stage.heard)
+    assert first == same != other
