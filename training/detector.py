@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from training.networks import STRIDE, DetectorNet
 from training.pool import Pool, Sample
 from training.reader import in_another_light
 from training.scenes import MAX_PLATES, SIDE, Photo, Props, stream
-from training.schedule import Run
+from training.schedule import Batch, Run, device, learn
 
 _BATCH = 16
 _POOL = 12_000
@@ -37,42 +37,25 @@ def train(
     seed: int,
     makers: int,
     say: Callable[[str], None],
-) -> DetectorNet:
+) -> None:
     """Train for so many minutes, or go on where the checkpoint in ``folder`` stands."""
     torch.manual_seed(seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = DetectorNet().to(device, memory_format=torch.channels_last)
+    net = DetectorNet().to(device(), memory_format=torch.channels_last)
     run = Run(net, minutes=minutes, peak=2e-3, checkpoint=folder / "detector.pt")
-    rng = np.random.default_rng((seed, run.step))
     make = functools.partial(_samples, props, real, real_share)
     pool = Pool(_FIELDS, _POOL, make, makers=makers, seed=seed + 1000 * (run.step + 1))
-    told, losses = run.progress, []
-    try:
-        net.train()
-        while run.progress < 1:
-            batch = {
-                key: torch.from_numpy(np.ascontiguousarray(value)).to(device)
-                for key, value in pool.batch(_BATCH, rng).items()
-            }
-            with torch.autocast(device.type, dtype=torch.bfloat16):
-                score, corners = net(in_another_light(batch["image"]))
-            found, bent = _loss(score, corners, batch["quads"], batch["boxes"])
-            run.take(found + bent)
-            losses.append(torch.stack((found.detach(), bent.detach())))
-            if run.progress - told > 0.04 or run.progress >= 1:
-                told = run.progress
-                hits, false = check(run.mean, validation) if validation else (0, 0)
-                mean = torch.stack(losses).mean(dim=0).tolist()
-                losses.clear()
-                say(
-                    f"{100 * told:5.1f} %  step {run.step}  scenes {pool.made}  "
-                    f"loss {mean[0]:.3f} {mean[1]:.3f}  held back: {hits} of "
-                    f"{sum(len(photo.boxes) for photo in validation)} found, {false} false"
-                )
-    finally:
-        run.save()
-        pool.close()
-    return run.mean
+    plates = sum(len(photo.boxes) for photo in validation)
+
+    def loss(batch: Batch) -> Tensor:
+        with torch.autocast(device().type, dtype=torch.bfloat16):
+            score, corners = net(in_another_light(batch["image"]))
+        return _loss(score, corners, batch["quads"], batch["boxes"])
+
+    def say_worth(mean: nn.Module) -> str:
+        hits, false = check(mean, validation)
+        return f"held back: {hits} of {plates} found, {false} false"
+
+    learn(run, pool, count=_BATCH, seed=seed, loss=loss, check=say_worth, say=say)
 
 
 def _samples(props: Props, real: Sequence[Photo], real_share: float, seed: int) -> Iterator[Sample]:
@@ -86,7 +69,7 @@ def _samples(props: Props, real: Sequence[Photo], real_share: float, seed: int) 
         yield {"image": scene.image, "quads": quads, "boxes": boxes}
 
 
-def _loss(score: Tensor, corners: Tensor, quads: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+def _loss(score: Tensor, corners: Tensor, quads: Tensor, boxes: Tensor) -> Tensor:
     """Compare with what is there: quality focal loss (Li et al., 2020) and L1 in plate widths."""
     n, h, w = score.shape
     y = torch.arange(h, device=score.device)[:, None] * STRIDE + (STRIDE - 1) / 2
@@ -110,13 +93,13 @@ def _loss(score: Tensor, corners: Tensor, quads: Tensor, boxes: Tensor) -> tuple
     size = width[known].clamp(min=16)[:, None, None]
     bent = functional.smooth_l1_loss(off / size, torch.zeros_like(off), beta=0.02, reduction="none")
     weight = wanted[known][:, None, None]
-    return found, 12 * (bent * weight).sum() / (weight.sum() * 8).clamp(min=1)
+    return found + 12 * (bent * weight).sum() / (weight.sum() * 8).clamp(min=1)
 
 
 @torch.no_grad()
-def check(net: DetectorNet, photos: Sequence[Photo], long_edge: int = 960) -> tuple[int, int]:
+def check(net: nn.Module, photos: Sequence[Photo], long_edge: int = 960) -> tuple[int, int]:
     """Count plates found by a peak near their middle, and peaks where there is none."""
-    device = next(net.parameters()).device
+    where = next(net.parameters()).device
     hits = false = 0
     for photo in photos:
         height, width = photo.image.shape[:2]
@@ -124,7 +107,7 @@ def check(net: DetectorNet, photos: Sequence[Photo], long_edge: int = 960) -> tu
         image = cv2.resize(photo.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         pad = (-image.shape[0]) % 32, (-image.shape[1]) % 32
         image = np.pad(image, ((0, pad[0]), (0, pad[1]), (0, 0)))
-        x = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+        x = torch.from_numpy(image).to(where).permute(2, 0, 1)[None].float() / 255
         score = net(x)[0].sigmoid()
         peaks = (score == functional.max_pool2d(score, 5, 1, 2)) & (score > _FOUND)
         spots = [(8 * x + 3.5, 8 * y + 3.5) for _, y, x in peaks.nonzero().tolist()]

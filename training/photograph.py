@@ -21,13 +21,16 @@ def field(
     return np.asarray(fine, np.float32)[..., None]
 
 
-def pose(pixels: float, aspect: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Give the four corners of a plate ``pixels`` wide, seen from somewhere."""
-    aspect *= float(np.exp(rng.normal(0.05, 0.14)))  # seen from the side a plate gets narrower
+def pose(
+    pixels: float, aspect: float, rng: np.random.Generator, askew: float = 1.0
+) -> NDArray[np.float32]:
+    """Give the four corners of a plate ``pixels`` wide, seen from somewhere, usually in front."""
+    # From the side a plate gets narrower.
+    aspect *= float(np.exp(rng.normal(0.05 * askew, 0.14 * askew)))
     quad = np.array(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))) * (1, aspect)
-    quad[:, 1] += quad[:, 0] * rng.normal(0, 0.10)  # shear by yaw and by pitch
-    quad[:, 0] += quad[:, 1] * rng.normal(0, 0.16)
-    angle = np.radians(rng.normal(0, 4.5))
+    quad[:, 1] += quad[:, 0] * rng.normal(0, 0.10 * askew)  # shear by yaw and by pitch
+    quad[:, 0] += quad[:, 1] * rng.normal(0, 0.16 * askew)
+    angle = np.radians(rng.normal(0, 4.5 * askew))
     turn = np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
     quad = quad @ turn.T
     quad *= 1 + np.sign(quad[:, :1]) * rng.normal(0, 0.03)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from training.networks import ReaderNet
 from training.pool import Pool, Sample
-from training.schedule import Run
+from training.schedule import Batch, Run, device, learn
 from training.strips import Crop, encode, stream, whole
 from training.typeface import Typeface
 from vision.plates.alphabet import CHARACTERS, MAX_LENGTH
@@ -42,40 +42,23 @@ def train(
     seed: int,
     makers: int,
     say: Callable[[str], None],
-) -> ReaderNet:
+) -> None:
     """Train for so many minutes, or go on where the checkpoint in ``folder`` stands."""
     torch.manual_seed(seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = ReaderNet().to(device, memory_format=torch.channels_last)
+    net = ReaderNet().to(device(), memory_format=torch.channels_last)
     run = Run(net, minutes=minutes, peak=2.5e-3, checkpoint=folder / "reader.pt")
-    rng = np.random.default_rng((seed, run.step))
     make = functools.partial(_samples, typeface, crops, clutter, real_share)
     pool = Pool(_FIELDS, _POOL, make, makers=makers, seed=seed + 1000 * (run.step + 1))
-    told, losses = run.progress, []
-    try:
-        net.train()
-        while run.progress < 1:
-            batch = {
-                key: torch.from_numpy(np.ascontiguousarray(value)).to(device)
-                for key, value in pool.batch(_BATCH, rng).items()
-            }
-            with torch.autocast(device.type, dtype=torch.bfloat16):
-                loss = _loss(net(in_another_light(batch["image"])), batch)
-            run.take(loss)
-            losses.append(loss.detach())
-            if run.progress - told > 0.05 or run.progress >= 1:
-                told = run.progress
-                right = exact(run.mean, validation) if validation else float("nan")
-                mean = float(torch.stack(losses).mean())
-                losses.clear()
-                say(
-                    f"{100 * told:5.1f} %  step {run.step}  samples {pool.made}  "
-                    f"loss {mean:.3f}  held back right {100 * right:.1f} %"
-                )
-    finally:
-        run.save()
-        pool.close()
-    return run.mean
+
+    def loss(batch: Batch) -> Tensor:
+        with torch.autocast(device().type, dtype=torch.bfloat16):
+            outputs = net(in_another_light(batch["image"]))
+        return _loss(outputs, batch)
+
+    def check(mean: nn.Module) -> str:
+        return f"held back right {100 * exact(mean, validation):.1f} %" if validation else ""
+
+    learn(run, pool, count=_BATCH, seed=seed, loss=loss, check=check, say=say)
 
 
 def _samples(
@@ -128,12 +111,12 @@ def _look(looked: Tensor, centres: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def read(net: ReaderNet, strips: Sequence[NDArray[np.uint8]]) -> list[str]:
+def read(net: nn.Module, strips: Sequence[NDArray[np.uint8]]) -> list[str]:
     """Read strips: the likeliest class at each place."""
-    device = next(net.parameters()).device
+    where = next(net.parameters()).device
     texts = []
     for start in range(0, len(strips), 256):
-        x = torch.from_numpy(np.stack(strips[start : start + 256])).to(device)
+        x = torch.from_numpy(np.stack(strips[start : start + 256])).to(where)
         characters, *_ = net(x.permute(0, 3, 1, 2).float() / 255)
         texts += [
             "".join(CHARACTERS[code - 1] for code in codes if code)
@@ -142,7 +125,7 @@ def read(net: ReaderNet, strips: Sequence[NDArray[np.uint8]]) -> list[str]:
     return texts
 
 
-def exact(net: ReaderNet, crops: Sequence[Crop]) -> float:
+def exact(net: nn.Module, crops: Sequence[Crop]) -> float:
     """Share of crops read exactly right, shown whole."""
     texts = read(net, [whole(crop) for crop in crops])
     return sum(t == c.text for t, c in zip(texts, crops, strict=True)) / len(crops)

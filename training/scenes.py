@@ -172,7 +172,8 @@ def _hang(
     plate = one_of(props.plates, rng)
     if plate.shape[1] < 400:
         pixels *= 0.7
-    quad = pose(pixels, plate.shape[0] / plate.shape[1], rng)
+    askew = float(rng.choice((1.0, 2.0)))
+    quad = pose(pixels, plate.shape[0] / plate.shape[1], rng, askew)
     quad += at.astype(np.float32) - quad.mean(axis=0)
     low, high = quad.min(axis=0), quad.max(axis=0)
     if (low < -2).any() or (high > SIDE + 1).any() or len(scene.quads) >= MAX_PLATES:

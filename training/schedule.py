@@ -3,14 +3,20 @@
 import copy
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from training.pool import Pool
+
 _WARM_SHARE = 0.04
 _SAVE_S = 120.0
+_TELL_SHARE = 0.04
+Batch = dict[str, torch.Tensor]
 
 
 class Run:
@@ -85,3 +91,55 @@ class Run:
         self.mean.load_state_dict(state["mean"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self._spent_s = state["step"], state["spent_s"]
+
+
+def device() -> torch.device:
+    """CUDA where there is some."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def learn(
+    run: Run,
+    pool: Pool,
+    *,
+    count: int,
+    seed: int,
+    loss: Callable[[Batch], torch.Tensor],
+    check: Callable[[nn.Module], str],
+    say: Callable[[str], None],
+) -> None:
+    """Train until the budget is spent, ``count`` samples a step; saves whatever ends it.
+
+    Args:
+        run: what is trained.
+        pool: gives the samples; closed in the end.
+        count: samples a step.
+        seed: of their choice.
+        loss: what a batch costs.
+        check: says what the running mean of the network is worth.
+        say: gets a line now and then.
+    """
+    rng = np.random.default_rng((seed, run.step))
+    told, losses = run.progress, []
+    run.net.train()
+    try:
+        while run.progress < 1:
+            taken = pool.batch(count, rng).items()
+            batch = {
+                key: torch.from_numpy(np.ascontiguousarray(value)).to(device())
+                for key, value in taken
+            }
+            cost = loss(batch)
+            run.take(cost)
+            losses.append(cost.detach())
+            if run.progress - told > _TELL_SHARE or run.progress >= 1:
+                told = run.progress
+                mean = float(torch.stack(losses).mean())
+                losses.clear()
+                say(
+                    f"{100 * told:5.1f} %  step {run.step}  samples {pool.made}  "
+                    f"loss {mean:.3f}  {check(run.mean)}"
+                )
+    finally:
+        run.save()
+        pool.close()
