@@ -103,8 +103,8 @@ class DoorUnlock(Arguments, action="door.unlock"):
 class ConfigPush(Arguments, action="config.push"):
     """Put settings in force on trial; what cuts the kiosk off or breaks it goes back by itself.
 
-    Settings of the link, plates in plain text, and which plates are suppressed take two persons'
-    signatures.
+    Settings of the link and of plates, plates in plain text, and which plates are suppressed take
+    two persons' signatures.
     """
 
     version: int = Field(ge=1, lt=2**53, description="Higher than any that was tried before.")

@@ -56,13 +56,14 @@ def config_push(configs: Configs) -> Action[ConfigPush]:
 def _signers(arguments: ConfigPush) -> int:
     """How many persons must sign.
 
-    Two: to move a kiosk to another broker, for that takes its password along, and to have plates
-    told in plain text, or those told that a kiosk keeps to itself.
+    Two: to move a kiosk to another broker, for that takes its password along; to have plates
+    told in plain text, or those told that a kiosk keeps to itself; and to change how long plates
+    are kept and pseudonyms hold.
     """
     settings = arguments.settings
     cameras = settings.get("camera")
     bare = isinstance(cameras, list) and any(map(_bares_plates, cameras))
-    return 2 if bare or "link" in settings else 1
+    return 2 if bare or settings.keys() & {"link", "plates"} else 1
 
 
 def _bares_plates(camera: object) -> bool:

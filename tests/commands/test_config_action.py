@@ -100,6 +100,12 @@ def test_baring_plates_takes_two_persons(plates: dict[str, Any], signers: int):
     assert config_push(Keeper(None)).signers(pushed) == signers
 
 
+def test_keeping_plates_longer_takes_two_persons():
+    """Whatever is pushed of the table: how long pseudonyms hold, events and lists are kept."""
+    pushed = ConfigPush(version=1, settings={"plates": {"rotation_days": 31}})
+    assert config_push(Keeper(None)).signers(pushed) == 2
+
+
 @pytest.mark.parametrize("camera", [None, 7, "a", [7], [{"plates": 7}], {"a": 1}])
 def test_nonsense_in_place_of_cameras(camera: Any):
     """What is no list of cameras is left to those who check the settings."""
