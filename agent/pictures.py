@@ -29,6 +29,7 @@ class _Header(BaseModel):
     width_px: int
     height_px: int
     faces_hidden: int | None
+    plates_hidden: int | None
     frame_age_ms: int
 
 
@@ -81,5 +82,6 @@ class Pictures:
             width_px=header.width_px,
             height_px=header.height_px,
             faces_hidden=header.faces_hidden,
+            plates_hidden=header.plates_hidden,
             frame_age_ms=header.frame_age_ms,
         )

@@ -123,7 +123,7 @@ class KeysUpdate(Arguments, action="keys.update"):
 
 
 class Snapshot(Arguments, action="snapshot"):
-    """The newest frame of a camera as JPEG on ``up/media``; faces are made unrecognisable."""
+    """The newest frame of a camera as JPEG on ``up/media``; faces and plates are hidden."""
 
     camera: Name
     blur: bool = Field(default=True, description="False takes two persons' signatures.")

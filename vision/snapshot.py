@@ -1,14 +1,15 @@
-"""One picture of a camera with its faces made unrecognisable: ``python -m vision.snapshot FRAMES``.
+"""One picture of a camera with faces and plates made unrecognisable.
 
-``FRAMES`` is where the newest frame lies (``Camera.frames``). Standard input gives the order, one
+``python -m vision.snapshot FRAMES``: ``FRAMES`` is where the newest frame lies (``Camera.frames``). Standard input gives the order, one
 JSON object; standard output gets a header, one JSON line, and the JPEG. A process of its own: the
 detectors take hundreds of megabytes and seconds of a core, which the agent has not.
 
-Two detectors look, and what either takes for a face is hidden: dlib's frontal one (histograms of
-gradients) finds upright faces from 22 pixels of a picture 1280 wide; its neural one also turned,
+Two detectors look for faces, and what either takes for one is hidden: dlib's frontal one
+(histograms of gradients) finds upright faces from 22 pixels of a picture 1280 wide; its neural one also turned,
 lying and half-covered ones, but only from about a tenth of the picture's width. What both miss
 stays visible: small faces that look away, profiles, faces that are tiny, upside down, blurred or
-behind a visor. Number plates, clothes and documents are not hidden at all.
+behind a visor. Plates are hidden as far as the plate detector finds them; clothes and documents
+are not hidden at all.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import signal
 import sys
 import time
 from importlib.util import find_spec
+from math import ceil, floor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +31,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.limits import MAX_MEDIA_BYTES
 from vision.frames import Frame, FrameReader, SharedFrame
+from vision.models.manifest import load_manifest
+from vision.models.session import load_session
+from vision.plates.onnx_detector import STILL, OnnxPlateDetector
 
 MAX_ORDER_BYTES = 4096
 Box = tuple[int, int, int, int]
@@ -44,8 +49,11 @@ _CNN_PIXELS = 360_000
 """Some 3 seconds on one core of a small PC."""
 _MARGIN = 0.6
 """Of the face's size, added on each side: hair, chin and ears tell who somebody is."""
+_PLATE_MARGIN = 0.1
+_PLATE_THRESHOLD = 0.4
+"""Below what counts for reading: rather hide what is no plate."""
 _CELLS = 6
-"""Squares that are left across the enlarged box: about three across the face."""
+"""Squares that are left across the enlarged box: some three across a face, five across a plate."""
 _QUALITIES = (88, 80, 70, 60, 50, 40, 30)
 
 
@@ -70,6 +78,8 @@ class Header(BaseModel):
     height_px: int = 0
     faces_hidden: int | None = None
     """None: nobody looked for faces."""
+    plates_hidden: int | None = None
+    """None: nobody looked for plates."""
     frame_age_ms: int = 0
 
 
@@ -78,12 +88,29 @@ def find_faces(picture: Frame) -> list[Box]:
     return [*_frontal(picture), *_neural(picture)]
 
 
-def hide(picture: Frame, faces: list[Box]) -> None:
-    """Make faces in a BGR picture unrecognisable, in place, and a good part around them."""
+def find_plates(picture: Frame) -> list[Box]:
+    """Find number plates in a BGR picture.
+
+    Raises:
+        ModelError: the detector's model is missing or damaged.
+    """
+    model = load_manifest().pick("plate-detector")
+    detector = OnnxPlateDetector(
+        load_session(model), name=model.name, threshold=_PLATE_THRESHOLD, long_edges=STILL
+    )
+    boxes = []
+    for found in detector.detect(picture):
+        xs, ys = zip(*found.corners, strict=True)
+        boxes.append((floor(min(xs)), floor(min(ys)), ceil(max(xs)) + 1, ceil(max(ys)) + 1))
+    return boxes
+
+
+def hide(picture: Frame, boxes: list[Box], margin: float = _MARGIN) -> None:
+    """Make what is in boxes of a BGR picture unrecognisable, in place, and a part around them."""
     height, width = picture.shape[:2]
-    for left, top, right, bottom in faces:
-        x, y = round((right - left) * _MARGIN), round((bottom - top) * _MARGIN)
-        part = picture[max(0, top - y) : bottom + y, max(0, left - x) : right + x]
+    for left, top, right, bottom in boxes:
+        x, y = round((right - left) * margin), round((bottom - top) * margin)
+        part = picture[max(0, top - y) : max(0, bottom + y), max(0, left - x) : max(0, right + x)]
         if not part.size:
             continue
         rows, columns = part.shape[:2]
@@ -120,8 +147,10 @@ def take(frame: SharedFrame, order: Order) -> tuple[Header, bytes]:
     if picture.shape[2] == 1:
         picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
     faces = find_faces(picture) if order.blur else []
+    plates = find_plates(picture) if order.blur else []
     # Hidden in full size, so that shrinking has nothing left to show.
     hide(picture, faces)
+    hide(picture, plates, _PLATE_MARGIN)
     small = _shrunk(picture, order.max_width_px / picture.shape[1])
     jpeg, width, height = encode(small, order.max_bytes)
     age_ms = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 - frame.monotonic_ms
@@ -130,6 +159,7 @@ def take(frame: SharedFrame, order: Order) -> tuple[Header, bytes]:
         width_px=width,
         height_px=height,
         faces_hidden=count(faces) if order.blur else None,
+        plates_hidden=len(plates) if order.blur else None,
         frame_age_ms=max(0, age_ms),
     )
     return header, jpeg

@@ -17,18 +17,20 @@ class Picture:
     height_px: int
     faces_hidden: int | None
     """None: faces were left as they are."""
+    plates_hidden: int | None
+    """None: plates were left as they are."""
     frame_age_ms: int
 
 
 Take = Callable[[str, bool, int], Awaitable[Picture]]
-"""Takes a picture: camera, whether to hide faces, greatest width. Raises ActionError."""
+"""Takes a picture: camera, whether to hide faces and plates, greatest width. Raises ActionError."""
 
 
 def snapshot(take: Take, send_media: SendMedia, *, cameras: Collection[str]) -> Action[Snapshot]:
     """Make the action; ``cameras`` are those that the kiosk has at the moment.
 
-    Its result: ``camera``, ``width_px``, ``height_px``, ``faces_hidden`` (null: left visible),
-    ``frame_age_ms`` and what :func:`commands.media.send` adds.
+    Its result: ``camera``, ``width_px``, ``height_px``, ``faces_hidden`` and ``plates_hidden``
+    (null: left visible), ``frame_age_ms`` and what :func:`commands.media.send` adds.
     """
 
     async def run(arguments: Snapshot, invocation: Invocation) -> Result:
@@ -39,6 +41,7 @@ def snapshot(take: Take, send_media: SendMedia, *, cameras: Collection[str]) -> 
             "width_px": picture.width_px,
             "height_px": picture.height_px,
             "faces_hidden": picture.faces_hidden,
+            "plates_hidden": picture.plates_hidden,
             "frame_age_ms": picture.frame_age_ms,
             **sent,
         }

@@ -13,7 +13,10 @@ from agent.pictures import Pictures
 from commands.errors import ActionError
 from vision.frames import FrameWriter
 
-HEADER = '{"error":null,"size":9,"width_px":1,"height_px":1,"faces_hidden":0,"frame_age_ms":0}'
+HEADER = (
+    '{"error":null,"size":9,"width_px":1,"height_px":1,"faces_hidden":0,'
+    '"plates_hidden":2,"frame_age_ms":0}'
+)
 
 
 @pytest.fixture
@@ -40,7 +43,8 @@ async def test_a_picture_of_the_newest_frame(frames):
     writer.slot(90, 160)[:] = np.arange(160, dtype=np.uint8)[None, :, None]
     writer.commit()
     picture = await Pictures({"front": path}).take("front", True, 1280)
-    assert (picture.width_px, picture.height_px, picture.faces_hidden) == (160, 90, 0)
+    assert (picture.width_px, picture.height_px) == (160, 90)
+    assert (picture.faces_hidden, picture.plates_hidden) == (0, 0)
     assert picture.jpeg.startswith(b"\xff\xd8")
     assert 0 <= picture.frame_age_ms < 60_000
 

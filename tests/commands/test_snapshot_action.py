@@ -25,7 +25,7 @@ class Kiosk:
 
     async def take(self, camera, blur, max_width_px):
         self.orders.append((camera, blur, max_width_px))
-        return Picture(self.jpeg, 640, 360, 2 if blur else None, 120)
+        return Picture(self.jpeg, 640, 360, 2 if blur else None, 1 if blur else None, 120)
 
     async def send(self, *media):
         if self.refusal:
@@ -49,6 +49,7 @@ async def test_the_picture_goes_to_the_broker_and_its_description_into_the_recei
         "bytes": 9,
         "sha256": hashlib.sha256(kiosk.jpeg).hexdigest(),
         "faces_hidden": 2,
+        "plates_hidden": 1,
         "frame_age_ms": 120,
         "topic": f"up/media/{COMMAND_ID}",
     }

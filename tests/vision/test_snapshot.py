@@ -1,4 +1,4 @@
-"""Snapshots show the place and what happens there, and nobody's face."""
+"""Snapshots show the place and what happens there, nobody's face and no plate."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import pytest
 
 from vision.clip import counter, street
 from vision.frames import FrameWriter, SharedFrame
+from vision.plates.backends import open_recogniser
 from vision.snapshot import Order, count, encode, find_faces, hide, take
 
 FACES = Path(__file__).parents[3] / "shared" / "data" / "faces"
@@ -91,13 +92,21 @@ def test_small_faces_and_many_of_them_are_hidden():
 
 def test_nobody_there_nothing_hidden():
     """A street and an empty room are shown as they are."""
-    for picture in (
-        street.frame(street.background(360, 640), street.car(), 10),
-        counter.background(360, 640),
-    ):
+    for picture in (street.background(360, 640), counter.background(360, 640)):
         header, jpeg = take(frame(picture), Order())
         assert header.faces_hidden == 0
         assert np.abs(decoded(jpeg).astype(int) - picture).mean() < 8
+
+
+def test_a_plate_is_hidden_and_the_rest_stays():
+    """Nothing can be read of it; the car is there as it was."""
+    picture = street.frame(street.background(720, 1280), street.car(), 10)
+    header, jpeg = take(frame(picture), Order())
+    assert header.plates_hidden == 1
+    assert [
+        p for p in open_recogniser().find(decoded(jpeg)) if p.reading.min_confidence > 0.5
+    ] == []
+    assert np.abs(decoded(jpeg).astype(int) - picture).mean() < 8
 
 
 def test_two_signatures_show_the_face(person):
