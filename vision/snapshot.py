@@ -1,15 +1,16 @@
 """One picture of a camera with faces and plates made unrecognisable.
 
-``python -m vision.snapshot FRAMES``: ``FRAMES`` is where the newest frame lies (``Camera.frames``). Standard input gives the order, one
-JSON object; standard output gets a header, one JSON line, and the JPEG. A process of its own: the
-detectors take hundreds of megabytes and seconds of a core, which the agent has not.
+``python -m vision.snapshot FRAMES``: ``FRAMES`` is where the newest frame lies
+(``Camera.frames``). Standard input gives the order, one JSON object; standard output gets a
+header, one JSON line, and the JPEG. A process of its own: the detectors take hundreds of megabytes
+and seconds of a core, which the agent has not.
 
 Two detectors look for faces, and what either takes for one is hidden: dlib's frontal one
-(histograms of gradients) finds upright faces from 22 pixels of a picture 1280 wide; its neural one also turned,
-lying and half-covered ones, but only from about a tenth of the picture's width. What both miss
-stays visible: small faces that look away, profiles, faces that are tiny, upside down, blurred or
-behind a visor. Plates are hidden as far as the plate detector finds them; clothes and documents
-are not hidden at all.
+(histograms of gradients) finds upright faces from 22 pixels of a picture 1280 wide; its neural one
+also turned, lying and half-covered ones, but only from about a tenth of the picture's width. What
+both miss stays visible: small faces that look away, profiles, faces that are tiny, upside down,
+blurred or behind a visor. Plates are hidden as far as the plate detector finds them; clothes and
+documents are not hidden at all.
 """
 
 import contextlib
