@@ -32,9 +32,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.limits import MAX_MEDIA_BYTES
 from vision.frames import Frame, FrameReader, SharedFrame
-from vision.models.manifest import load_manifest
-from vision.models.session import load_session
-from vision.plates.onnx_detector import STILL, OnnxPlateDetector
+from vision.plates.backends import open_recogniser
+from vision.plates.onnx_detector import STILL
 
 MAX_ORDER_BYTES = 4096
 Box = tuple[int, int, int, int]
@@ -51,8 +50,6 @@ _CNN_PIXELS = 360_000
 _MARGIN = 0.6
 """Of the face's size, added on each side: hair, chin and ears tell who somebody is."""
 _PLATE_MARGIN = 0.1
-_PLATE_THRESHOLD = 0.4
-"""Below what counts for reading: rather hide what is no plate."""
 _CELLS = 6
 """Squares that are left across the enlarged box: some three across a face, five across a plate."""
 _QUALITIES = (88, 80, 70, 60, 50, 40, 30)
@@ -90,18 +87,14 @@ def find_faces(picture: Frame) -> list[Box]:
 
 
 def find_plates(picture: Frame) -> list[Box]:
-    """Find number plates in a BGR picture.
+    """Find number plates in a BGR picture, legible or not.
 
     Raises:
-        ModelError: the detector's model is missing or damaged.
+        ModelError: a model is missing or damaged.
     """
-    model = load_manifest().pick("plate-detector")
-    detector = OnnxPlateDetector(
-        load_session(model), name=model.name, threshold=_PLATE_THRESHOLD, long_edges=STILL
-    )
     boxes = []
-    for found in detector.detect(picture):
-        xs, ys = zip(*found.corners, strict=True)
+    for plate in open_recogniser(long_edges=STILL).find(picture):
+        xs, ys = zip(*plate.detection.corners, strict=True)
         boxes.append((floor(min(xs)), floor(min(ys)), ceil(max(xs)) + 1, ceil(max(ys)) + 1))
     return boxes
 

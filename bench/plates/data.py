@@ -22,7 +22,8 @@ def frames() -> Iterator[tuple[str, Picture, tuple[Labelled, ...]]]:
     labels: dict[str, list[Labelled]] = {}
     for row in _rows("frames"):
         sides = [float(row[name]) for name in ("cx", "cy", "width", "height") if row[name]]
-        box = (sides[0], sides[1], sides[2], sides[3]) if len(sides) == 4 else None
+        # Those of a box turned by a right angle are exchanged in the list.
+        box = (sides[0], sides[1], max(sides[2:]), min(sides[2:])) if len(sides) == 4 else None
         label = Labelled(row["plate"], row["colour"], row["is_main"] == "1", box)
         labels.setdefault(row["file"], []).append(label)
     for file, its in labels.items():

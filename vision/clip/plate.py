@@ -39,8 +39,9 @@ def _character(character: str, width: int, height: int) -> Image:
     origin = _FONT_PX // 2, _FONT_PX + _FONT_PX // 3
     cv2.putText(mask, character, origin, (255,), cv2.FontFace("uni"), _FONT_PX, 700)
     x, y, w, h = cv2.boundingRect(mask)
-    # A 1 is not stretched to the width of an H.
+    # A 1 is not stretched to the width of an H: its strokes are squeezed as those of all others.
     if w < h * 0.35:
-        x, w = x - (round(h / 2) - w) // 2, round(h / 2)
+        usual = round(h * 0.75)
+        x, w = x - (usual - w) // 2, usual
     glyph = mask[y : y + h, x : x + w]
     return np.asarray(cv2.resize(glyph, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from vision.models.errors import UnusableModelError
+from vision.models.errors import MissingModelError, UnusableModelError
 from vision.plates.base import Picture, PlateDetector
 from vision.plates.overlap import Quads, Scores, merge
 from vision.plates.picture import as_bgr
@@ -28,6 +28,9 @@ TASKS: tuple[Task, ...] = get_args(Task)
 _PLATE_NAMES = ("plate", "车牌", "号牌")
 _GREY = 114
 _CORNERS = 4
+_LONG_EDGE = 960
+"""What a picture is brought to where the model leaves it open: as the project's own detector sees a
+camera's. A training on windows of pictures, which the model file tells of, was smaller."""
 
 
 class YoloOnnxDetector(PlateDetector):
@@ -61,7 +64,9 @@ class YoloOnnxDetector(PlateDetector):
         (output, *_) = self._session.run(None, {self._input: image})
         quads, scores = self._form.decode(np.asarray(output[0], np.float32), self._threshold)
         # Its pixels have their corners, OpenCV's their centres, at whole numbers.
-        return merge((quads - border) / scale - np.float32(0.5), scores)
+        quads = (quads - border) / scale - np.float32(0.5)
+        # The best find's corners count alone, as with ultralytics: each is a look of its own.
+        return merge(quads, scores, np.arange(len(scores)))
 
     def _letterbox(
         self, picture: Picture
@@ -154,6 +159,7 @@ class UltralyticsDetector(PlateDetector):
     A ``.pt`` file is a program: load none that you would not run.
 
     Raises:
+        MissingModelError: there is no such file.
         UnusableModelError: ultralytics is not installed, or the model finds no plates.
     """
 
@@ -162,22 +168,25 @@ class UltralyticsDetector(PlateDetector):
         os.environ.setdefault("YOLO_OFFLINE", "true")
         os.environ.setdefault("YOLO_AUTOINSTALL", "false")
         self.name = file.stem
+        if not file.exists():  # ultralytics would look for it on GitHub
+            msg = f"model {file} cannot be read: there is no such file"
+            raise MissingModelError(msg)
         try:
             from ultralytics import YOLO  # noqa: PLC0415 - an extra of several gigabytes
         except ImportError as error:
             msg = f"model {file}: ultralytics is not installed (pip install ultralytics)"
             raise UnusableModelError(msg) from error
+        self._threshold = threshold
         try:
             self._model: Any = YOLO(file)
-            points = getattr(self._model.model, "kpt_shape", None) or (_CORNERS, 2)
-            self._task = _usable(self._model.task, points[0], self.name)
-        except UnusableModelError:
-            raise
+            # Only running it shows whether all its parts work, and loads an exported one.
+            self._predict(np.zeros((_LONG_EDGE, _LONG_EDGE, 3), np.uint8))
         except Exception as error:  # it raises whatever its parts raise
-            msg = f"model {file}: ultralytics cannot load it: {error}"
+            msg = f"model {file}: ultralytics cannot run it: {error}"
             raise UnusableModelError(msg) from error
+        points = getattr(self._model.predictor.model, "kpt_shape", None) or (_CORNERS, 2)
+        self._task = _usable(self._model.task, points[0], self.name)
         self._plates = _of_plates(self._model.names, self.name)
-        self._threshold = threshold
 
     def detect(self, picture: Picture) -> list[Detection]:
         """Find all plates, best first.
@@ -185,10 +194,7 @@ class UltralyticsDetector(PlateDetector):
         Raises:
             PictureError: it is no picture.
         """
-        picture = as_bgr(picture)
-        (result,) = self._model.predict(
-            picture, conf=self._threshold, classes=self._plates, device="cpu", verbose=False
-        )
+        result = self._predict(as_bgr(picture), classes=self._plates)
         found = result.obb if self._task == "obb" else result.boxes
         if self._task == "detect":
             boxes = found.xywh.numpy()
@@ -197,6 +203,17 @@ class UltralyticsDetector(PlateDetector):
             corners = found.xyxyxyxy if self._task == "obb" else result.keypoints.xy
             quads = corners.numpy().reshape(-1, _CORNERS, 2)
         return merge(upright(quads) - np.float32(0.5), found.conf.numpy())
+
+    def _predict(self, picture: Picture, **wanted: Any) -> Any:
+        (result,) = self._model.predict(
+            picture,
+            imgsz=_LONG_EDGE,
+            conf=self._threshold,
+            device="cpu",
+            verbose=False,
+            **wanted,
+        )
+        return result
 
 
 def upright(quads: Quads) -> Quads:
