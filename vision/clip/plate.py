@@ -40,8 +40,8 @@ def _character(character: str, width: int, height: int) -> Image:
     cv2.putText(mask, character, origin, (255,), cv2.FontFace("uni"), _FONT_PX, 700)
     x, y, w, h = cv2.boundingRect(mask)
     # A 1 is not stretched to the width of an H: its strokes are squeezed as those of all others.
-    if w < h * 0.35:
-        usual = round(h * 0.75)
+    if character == "1":
+        usual = round(h * 0.9)
         x, w = x - (usual - w) // 2, usual
     glyph = mask[y : y + h, x : x + w]
     return np.asarray(cv2.resize(glyph, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
