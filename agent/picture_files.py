@@ -11,18 +11,24 @@ _SUFFIXES = _COMMON | {".avif", ".dib", ".jp2", ".pbm", ".pgm", ".ppm"}
 def name_pictures(words: Iterable[str]) -> Iterator[Path]:
     """Replace folders by the pictures below them and patterns by what they match, in order.
 
-    A file that is named is meant, whatever its suffix. A folder without pictures and a pattern
-    that nothing matches stay as they are, for the reader to complain of.
+    A file that is named is meant, whatever its suffix. A folder without pictures, a pattern that
+    nothing matches and what cannot be looked at stay as they are, for the reader to complain of.
     """
     for word in words:
-        path = Path(word)
-        if path.is_dir():
-            yield from sorted(_below(path)) or [path]
-        elif glob.has_magic(word) and not path.exists():
-            matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - any form of path
-            yield from name_pictures(matches) if matches else [path]
-        else:
-            yield path
+        try:
+            yield from _meant(word)
+        except OSError:
+            yield Path(word)
+
+
+def _meant(word: str) -> Iterable[Path]:
+    path = Path(word)
+    if path.is_dir():
+        return sorted(_below(path)) or [path]
+    if glob.has_magic(word) and not path.exists():
+        matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - any form of path
+        return name_pictures(matches) if matches else [path]
+    return [path]
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,17 +93,17 @@ def plates(
             detector_file=detector,
             manifest=models or SHIPPED,
             threads=threads,
-            long_edges=CAMERA if video else STILL,
+            long_edges=STILL if video is None else CAMERA,
         )
     except ModelError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     view = None if as_json else PlatesView()
-    with _progress("passages" if video else "pictures", shown=not as_json) as step:
-        if video:
-            records = _passages(video, recogniser, min_character, per_s, step)
-        else:
+    with _progress("pictures" if video is None else "passages", shown=not as_json) as step:
+        if video is None:
             records = _pictures(images or [], recogniser, min_character, draw, step, crops=crops)
+        else:
+            records = _passages(video, recogniser, min_character, per_s, step)
         failed = _take(records, view)
     if view:
         view.print()
@@ -124,7 +124,7 @@ def _pictures(
     from vision.plates.picture import PictureError, read_picture
 
     files = list(name_pictures(words))
-    drawing = Drawing(draw) if draw else None
+    drawing = Drawing(draw, files) if draw else None
     for index, file in enumerate(files):
         step(index / len(files))
         try:
@@ -166,39 +166,50 @@ def _take(records: Iterator["Record"], view: "PlatesView | None") -> bool:
         if view:
             view.add(record)
         else:
-            print(json.dumps(record, ensure_ascii=False), flush=True)  # noqa: T201
+            line = json.dumps(record, ensure_ascii=False)
+            # Names need not be text: what UTF-8 cannot hold is escaped, in JSON's own way.
+            typer.echo(line.encode(errors="backslashreplace"))
     return failed
 
 
 class Drawing:
-    """Writes annotated pictures into a folder, each under its own name."""
+    """Writes annotated pictures into a folder, each under its own name, none over ``originals``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, originals: Iterable[Path]) -> None:
         self._folder = folder
-        self._taken: set[str] = set()
+        self._taken = {os.path.realpath(file) for file in originals}
 
     def write(self, file: Path, picture: "Picture", record: "Record") -> None:
-        """Write one picture, whole or not at all. Raises ``OSError``."""
+        """Write one picture, whole or not at all.
+
+        Raises:
+            PictureError: it is larger than a JPEG can be.
+            OSError: it cannot be written.
+        """
         import cv2
 
         from vision.plates.annotate import annotate
+        from vision.plates.picture import PictureError
 
         marks = [(plate["corners"], plate["text"]) for plate in record["plates"]]
         options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        _, content = cv2.imencode(".jpg", annotate(picture, marks), options)
+        encoded, content = cv2.imencode(".jpg", annotate(picture, marks), options)
+        if not encoded:
+            msg = "larger than a JPEG can be: not drawn"
+            raise PictureError(msg)
         self._folder.mkdir(parents=True, exist_ok=True)
-        target = self._folder / self._name(file)
+        target = self._target(file)
         part = target.with_suffix(".part")
         part.write_bytes(content.tobytes())
         part.replace(target)
 
-    def _name(self, file: Path) -> str:
-        name, number = f"{file.stem}.jpg", 1
-        while name in self._taken:
+    def _target(self, file: Path) -> Path:
+        target, number = self._folder / f"{file.stem}.jpg", 1
+        while (real := os.path.realpath(target)) in self._taken:
             number += 1
-            name = f"{file.stem}-{number}.jpg"
-        self._taken.add(name)
-        return name
+            target = self._folder / f"{file.stem}-{number}.jpg"
+        self._taken.add(real)
+        return target
 
 
 @contextmanager

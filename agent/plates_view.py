@@ -19,14 +19,14 @@ class PlatesView:
 
     def add(self, record: dict[str, Any]) -> None:
         """Add a picture, a passage, or what could not be read."""
-        file = record["file"]
+        file = _printable(record["file"])
         if "error" in record:
-            self._errors.append(f"{file}: {record['error']}")
+            self._errors.append(f"{file}: {_printable(record['error'])}")
         elif "begin_s" in record:
             seen = f"{record['begin_s']:.1f} to {record['end_s']:.1f} s, {record['views']} views"
             self._add_plate(file, record, seen)
         elif not record["plates"]:
-            self._table.add_row(Text("no plate", style="dim"), "", "", "", "", file)
+            self._table.add_row(Text("no plate", style="dim"), "", "", "", "", Text(file))
         else:
             for plate in record["plates"]:
                 x, y = plate["corners"][0]
@@ -47,4 +47,11 @@ class PlatesView:
             text = Text(f"unreadable {plate['known']}".rstrip(), style="yellow")
         colour = plate["colour"] + (", two rows" if plate["rows"] == 2 else "")
         sure = f"{plate['min_confidence']:.2f}"
-        self._table.add_row(text, sure, f"{plate['class']} {plate['kind']}", colour, seen, file)
+        self._table.add_row(
+            text, sure, f"{plate['class']} {plate['kind']}", colour, seen, Text(file)
+        )
+
+
+def _printable(text: str) -> str:
+    """Escape what moves the cursor or is no text: the names of files may hold anything."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

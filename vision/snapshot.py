@@ -50,6 +50,8 @@ _CNN_PIXELS = 360_000
 _MARGIN = 0.6
 """Of the face's size, added on each side: hair, chin and ears tell who somebody is."""
 _PLATE_MARGIN = 0.1
+_SURELY_PLATE = 0.75
+"""Score of the detector; real look-alikes in which nothing is read stay below."""
 _CELLS = 6
 """Squares that are left across the enlarged box: some three across a face, five across a plate."""
 _QUALITIES = (88, 80, 70, 60, 50, 40, 30)
@@ -87,13 +89,18 @@ def find_faces(picture: Frame) -> list[Box]:
 
 
 def find_plates(picture: Frame) -> list[Box]:
-    """Find number plates in a BGR picture, legible or not.
+    """Find number plates in a BGR picture.
+
+    What the reader sees no character in is a headlight or a badge, unless the detector is sure: of
+    a plate that is half covered, nothing is read, and a person still knows it.
 
     Raises:
         ModelError: a model is missing or damaged.
     """
     boxes = []
-    for plate in open_recogniser(long_edges=STILL).find(picture):
+    for plate in open_recogniser(long_edges=STILL).suspect(picture):
+        if not plate.reading.characters and plate.detection.score < _SURELY_PLATE:
+            continue
         xs, ys = zip(*plate.detection.corners, strict=True)
         boxes.append((floor(min(xs)), floor(min(ys)), ceil(max(xs)) + 1, ceil(max(ys)) + 1))
     return boxes

@@ -157,6 +157,50 @@ def test_annotated_pictures_are_written(manifest, tmp_path):
     assert np.abs(drawn.astype(int) - cv2.imread(str(first))).max() > 100
 
 
+def test_drawing_into_the_pictures_own_folder_keeps_them(manifest, tmp_path):
+    """What is drawn never takes the place of what was read."""
+    file = tmp_path / "a.jpg"
+    file.write_bytes(cv2.imencode(".jpg", picture_with_plate())[1].tobytes())
+    content = file.read_bytes()
+    _, result = read(manifest, "--draw", tmp_path, file)
+    assert result.exit_code == 0
+    assert file.read_bytes() == content
+    assert (tmp_path / "a-2.jpg").is_file()
+
+
+def test_what_cannot_be_drawn_does_not_stop_the_rest(manifest, tmp_path):
+    """Longer than a JPEG can be: an error of its own."""
+    long = save(tmp_path / "long.png", np.full((2, 70_000), 90, np.uint8))
+    good = save(tmp_path / "z.png", picture_with_plate())
+    records, result = read(manifest, "--draw", tmp_path / "out", long, good)
+    assert result.exit_code == 1
+    assert ["error" in record for record in records] == [True, False]
+
+
+def test_names_that_no_file_can_have_do_not_stop_the_rest(manifest, tmp_path):
+    """Too long, or no text: the line is UTF-8 and gives the name back, byte for byte."""
+    odd = tmp_path / os.fsdecode(b"\xff\xe4.jpg")
+    odd.write_bytes(cv2.imencode(".jpg", picture_with_plate())[1].tobytes())
+    words = ["--models", str(manifest), str(tmp_path / ("a" * 300)), str(odd)]
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 1
+    first, second = (json.loads(line) for line in result.stdout_bytes.decode().splitlines())
+    assert "too long" in first["error"]
+    assert os.fsencode(second["file"]) == os.fsencode(odd)
+    assert second["plates"]
+
+
+def test_a_table_shows_any_name(manifest, tmp_path):
+    """Brackets are no markup, and nothing in a name moves the cursor."""
+    odd = tmp_path / os.fsdecode(b"\xff[b]\n\x1b[2J.jpg")
+    odd.write_bytes(cv2.imencode(".jpg", picture_with_plate())[1].tobytes())
+    words = ["--models", str(manifest), str(odd), f"{odd}.gone"]
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
+    assert result.exit_code == 1
+    assert "京A12345" in result.stdout
+    assert result.stdout.count(r"\udcff[b]\n\x1b[2J.jpg") == 2
+
+
 def test_a_person_gets_a_table(manifest, tmp_path):
     """With what could not be read in it."""
     file = save(tmp_path / "a.png", picture_with_plate())
@@ -181,9 +225,10 @@ def test_a_video_gives_a_line_for_each_passage(manifest, tmp_path):
     assert (passage["text"], passage["class"]) == ("京A12345", "02")
     assert passage["begin_s"] == 0
     assert passage["end_s"] > 1
-    (error,), result = read(manifest, "--video", tmp_path / "gone.avi")
-    assert result.exit_code == 1
-    assert error.keys() == {"file", "error"}
+    for source in (tmp_path / "gone.avi", ""):
+        (error,), result = read(manifest, "--video", source)
+        assert result.exit_code == 1
+        assert error.keys() == {"file", "error"}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,10 +12,16 @@ import dlib
 import numpy as np
 import pytest
 
+from tests.support.plate_networks import (
+    picture_with_plate,
+    reader_of,
+    white_box_detector,
+    write_models,
+)
 from vision.clip import counter, street
 from vision.frames import FrameWriter, SharedFrame
 from vision.plates.backends import open_recogniser
-from vision.snapshot import Order, count, encode, find_faces, hide, take
+from vision.snapshot import Order, count, encode, find_faces, find_plates, hide, take
 
 FACES = Path(__file__).parents[3] / "shared" / "data" / "faces"
 
@@ -107,6 +114,17 @@ def test_a_plate_is_hidden_and_the_rest_stays():
         p for p in open_recogniser().find(decoded(jpeg)) if p.reading.min_confidence > 0.5
     ] == []
     assert np.abs(decoded(jpeg).astype(int) - picture).mean() < 8
+
+
+def test_a_plate_of_which_nothing_is_read_is_hidden(monkeypatch, tmp_path):
+    """Where the detector is sure: one half covered says nothing to the reader, but to people."""
+    manifest = write_models(tmp_path, white_box_detector(), reader_of(""))
+    monkeypatch.setattr(
+        "vision.snapshot.open_recogniser", partial(open_recogniser, manifest=manifest)
+    )
+    ((left, top, right, bottom),) = find_plates(picture_with_plate(box=(200, 200, 96, 32)))
+    assert (left, top) <= (200, 200)
+    assert (right, bottom) >= (296, 232)
 
 
 def test_two_signatures_show_the_face(person):

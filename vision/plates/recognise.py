@@ -22,9 +22,16 @@ class Recogniser:
         Raises:
             PictureError: it is no picture.
         """
+        return [plate for plate in self.suspect(picture) if plate.reading.characters]
+
+    def suspect(self, picture: Picture) -> list[Plate]:
+        """Find and read all that the detector takes for a plate, legible or not.
+
+        Raises:
+            PictureError: it is no picture.
+        """
         picture = as_bgr(picture)
-        plates = self._read(picture, self.detector.detect(picture))
-        return [plate for plate in plates if plate.reading.characters]
+        return self._read(picture, self.detector.detect(picture))
 
     def read_crop(self, picture: Picture) -> Plate:
         """Read a cut-out plate.
