@@ -51,7 +51,7 @@ def plates(
     min_character: Annotated[
         float,
         typer.Option(min=0, max=1, help="A plate with a character less sure is unreadable."),
-    ] = 0.6,
+    ] = 0.5,
     per_s: Annotated[
         float, typer.Option(min=0.1, max=60, help="Frames looked at in each second of a video.")
     ] = 8.0,

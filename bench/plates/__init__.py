@@ -29,7 +29,7 @@ from vision.plates.onnx_detector import STILL
 from vision.plates.recognise import Recogniser
 
 _LONG_EDGE = 960
-_MIN_CHARACTER = 0.6
+_MIN_CHARACTER = 0.5
 _PEER = Path(__file__).with_name("peer.py")
 
 
