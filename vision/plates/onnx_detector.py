@@ -15,10 +15,12 @@ from vision.plates.plate import Detection, Quad
 
 STEP = 32
 """Height and width of what the network sees are multiples of it."""
-CAMERA: tuple[int, ...] = (320, 960)
-"""What a camera's stream has time for: near plates and far ones. The small look costs a tenth."""
+CAMERA: tuple[int, ...] = (960,)
+"""What a camera's stream has time for."""
 STILL: tuple[int, ...] = (320, 960, 1920)
-"""And a look at what is small in a large picture."""
+"""And looks at what is large and what is small in a large picture."""
+_LARGE = 320
+"""A plate that fills the picture is too large for the other looks; at this size it is not."""
 _NEAR_PX = 100
 """Width of a plate in the window of a closer look: about what scenes of the training show."""
 _NEAR_WINDOW = (192, 128)
@@ -33,7 +35,8 @@ class OnnxPlateDetector(PlateDetector):
     ``image`` is ``(1, H, W, 3)`` BGR of 8 bits, ``score`` ``(h, w)`` and ``quad`` ``(4, 2, h, w)``
     the corners in pixels of ``image`` as each cell sees them. A picture is looked at once for each
     of ``long_edges``, shrunk to that size where it is larger and never enlarged; a look that
-    would show the same again is left out.
+    would show the same again is left out. Where nothing is found, a small look for a plate that
+    fills the picture comes last.
 
     Raises:
         UnusableModelError: the network is another one.
@@ -64,15 +67,11 @@ class OnnxPlateDetector(PlateDetector):
         """
         picture = as_bgr(picture)
         longest = max(picture.shape[:2])
-        looks = [
-            self._look(picture, edge)
-            for edge in sorted({min(longest, e) for e in self._long_edges}, reverse=True)
-        ]
-        return merge(
-            np.concatenate([quads for quads, _ in looks]),
-            np.concatenate([scores for _, scores in looks]),
-            np.repeat(np.arange(len(looks)), [len(scores) for _, scores in looks]),
-        )
+        edges = sorted({min(longest, edge) for edge in self._long_edges}, reverse=True)
+        found = self._merged(picture, edges)
+        if not found and edges[-1] > _LARGE:
+            return self._merged(picture, [_LARGE])
+        return found
 
     def look_closer(self, picture: Picture, about: Quad) -> Detection | None:
         """Find the plate that is about there once more, in a small window around it."""
@@ -86,6 +85,14 @@ class OnnxPlateDetector(PlateDetector):
             if (np.abs(there.mean(0)) < np.array(_NEAR_MIDDLE) * _NEAR_PX).all():
                 return detection(there / scale + middle, found.score)
         return None
+
+    def _merged(self, picture: Picture, edges: Sequence[int]) -> list[Detection]:
+        looks = [self._look(picture, edge) for edge in edges]
+        return merge(
+            np.concatenate([quads for quads, _ in looks]),
+            np.concatenate([scores for _, scores in looks]),
+            np.repeat(np.arange(len(looks)), [len(scores) for _, scores in looks]),
+        )
 
     def _look(self, picture: Picture, long_edge: int) -> tuple[Quads, Scores]:
         height, width = picture.shape[:2]

@@ -6,6 +6,9 @@ from vision.plates.base import Picture, PlateDetector, PlateReader
 from vision.plates.picture import as_bgr
 from vision.plates.plate import Detection, Plate, Quad
 
+_SURE = 0.9
+"""Confidence that a closer look would not change, of a reading or of there being none."""
+
 
 class Recogniser:
     """Finds plates and reads them."""
@@ -45,13 +48,20 @@ class Recogniser:
         return self._read(picture, [Detection(corners=whole, score=1.0)])[0]
 
     def _read(self, picture: Picture, found: Sequence[Detection]) -> list[Plate]:
-        """Read each plate by its corners, and by those seen from near; the surer reading counts."""
-        closer = [self.detector.look_closer(picture, each.corners) for each in found]
-        nearer = [(at, each) for at, each in enumerate(closer) if each is not None]
-        looks = [*enumerate(found), *nearer]
-        readings = self.reader.read(picture, [look.corners for _, look in looks])
-        plates: dict[int, Plate] = {}
-        for (at, look), reading in zip(looks, readings, strict=True):
-            if at not in plates or reading.confidence > plates[at].reading.confidence:
-                plates[at] = Plate(look, reading)
-        return [plates[at] for at in range(len(found))]
+        """Read each plate by its corners, and where that is not sure by those seen from near.
+
+        The surer reading counts.
+        """
+        readings = self.reader.read(picture, [each.corners for each in found])
+        plates = [Plate(*pair) for pair in zip(found, readings, strict=True)]
+        for at, plate in enumerate(plates):
+            nothing = plate.reading.absence if not plate.reading.characters else 0.0
+            if max(plate.reading.confidence, nothing) >= _SURE:
+                continue
+            closer = self.detector.look_closer(picture, plate.detection.corners)
+            if closer is None:
+                continue
+            (reading,) = self.reader.read(picture, [closer.corners])
+            if reading.confidence > plate.reading.confidence:
+                plates[at] = Plate(closer, reading)
+        return plates

@@ -112,18 +112,18 @@ def test_cells_below_the_threshold_count_for_nothing():
 @pytest.mark.parametrize(
     ("shape", "long_edges", "looks"),
     [
-        ((1080, 1920, 3), (960,), [(544, 960)]),
-        ((1080, 1920, 3), (960, 1920), [(544, 960), (1088, 1920)]),
-        ((480, 640, 3), (960, 1920), [(480, 640)]),
-        ((1200, 900), (960, 1920), [(960, 736), (1216, 928)]),
+        ((1080, 1920, 3), (960,), [(192, 320), (544, 960)]),
+        ((1080, 1920, 3), (960, 1920), [(192, 320), (544, 960), (1088, 1920)]),
+        ((480, 640, 3), (320, 960, 1920), [(256, 320), (480, 640)]),
+        ((1200, 900), (960, 1920), [(320, 256), (960, 736), (1216, 928)]),
         ((1, 1), (960, 1920), [(32, 32)]),
-        ((1, 10_000, 3), (960,), [(32, 960)]),
-        ((10_000, 10_000), (960, 1920), [(960, 960), (1920, 1920)]),
+        ((1, 10_000, 3), (960,), [(32, 320), (32, 960)]),
+        ((10_000, 10_000), (960, 1920), [(320, 320), (960, 960), (1920, 1920)]),
         ((50, 60, 4), (960,), [(64, 64)]),
     ],
 )
 def test_the_network_sees_few_sizes(shape, long_edges, looks):
-    """A picture of any size is shrunk, never enlarged, and filled up to multiples of 32."""
+    """Shrunk, never enlarged, and filled up to multiples of 32; a small look comes last."""
     session = Cells()
     network = OnnxPlateDetector(session, name="cells", long_edges=long_edges)
     assert network.detect(np.zeros(shape, np.uint8)) == []
