@@ -1,6 +1,7 @@
 """What ``kiosk-agent plates --json`` says of a plate: plain JSON, its keys a contract.
 
-A plate is readable where every character is as sure as the limit, and that none is missing.
+A plate is readable where every character is as sure as the limit, that none is missing, and where
+they are no mere piece of a plate.
 Another has no text and no class: what is known of it stands in ``known``, with ``?`` for the
 characters that are not.
 """
@@ -12,6 +13,8 @@ from vision.plates.passage import Passage
 from vision.plates.plate import Character, Plate, Quad, Reading
 
 Record = dict[str, Any]
+_SHORTEST = 5
+"""Characters; less is a piece of a plate."""
 
 
 def picture_record(file: str, plates: list[Plate], *, min_character: float, ms: float) -> Record:
@@ -42,7 +45,8 @@ def _plate_record(plate: Plate, min_character: float) -> Record:
         character.text if character.confidence >= min_character else "?"
         for character in reading.characters
     )
-    sure = bool(known) and min(reading.min_confidence, reading.absence) >= min_character
+    least = min(reading.min_confidence, reading.absence)
+    sure = len(known) >= _SHORTEST and least >= min_character
     return {
         **_reading_record(reading, known=known, readable=sure),
         "score": round(plate.detection.score, 4),

@@ -101,9 +101,17 @@ def test_a_doubtful_character_makes_a_plate_unreadable(tmp_path):
 
 def test_a_text_that_may_be_cut_short_is_unreadable(tmp_path):
     """That nothing follows must be as sure as every character."""
-    manifest = models(tmp_path, reader_of("京A1234", places={6: {"": 0.5, "5": 0.4}}))
+    manifest = models(tmp_path, reader_of("京A1234", places={6: {"": 0.45, "5": 0.4}}))
     (record,), _ = read(manifest, save(tmp_path / "a.png", picture_with_plate()))
     assert record["plates"][0]["readable"] is False
+
+
+def test_a_piece_of_a_plate_is_unreadable(tmp_path):
+    """No plate has so few characters, however sure they are."""
+    manifest = models(tmp_path, reader_of("京A12"))
+    (record,), _ = read(manifest, save(tmp_path / "a.png", picture_with_plate()))
+    (plate,) = record["plates"]
+    assert (plate["text"], plate["readable"], plate["known"]) == ("", False, "京A12")
 
 
 def test_what_cannot_be_read_does_not_stop_the_rest(manifest, tmp_path):
