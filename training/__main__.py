@@ -41,21 +41,19 @@ def reader(
     import numpy as np
     import torch
 
+    from training import material
     from training.reader import train
-    from training.scenes import clutter, photos
-    from training.strips import held_back, real_crops
-    from training.typeface import Typeface
+    from training.scenes import clutter
 
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    crops, validation = held_back(real_crops(data / "crops-train")) if data else ([], [])
-    typeface = Typeface(data / "provinces" if data else None)
-    real, _ = held_back(photos(data / "frames"), share=5) if data else ([], [])
+    crops, validation = material.crops(data)
+    real, _ = material.frames(data)
     nothing = clutter(real, np.random.default_rng(seed))
     train(
-        typeface, crops, nothing, validation, folder=folder, minutes=minutes, real_share=real_share,
-        seed=seed, makers=makers, say=typer.echo,
+        material.typeface(data), crops, nothing, validation, folder=folder, minutes=minutes,
+        real_share=real_share, seed=seed, makers=makers, say=typer.echo,
     )  # fmt: skip
 
 
@@ -74,17 +72,15 @@ def detector(
     import numpy as np
     import torch
 
+    from training import material
     from training.detector import train
-    from training.scenes import Props, photos
-    from training.strips import held_back
-    from training.typeface import Typeface
+    from training.scenes import Props
 
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    real, validation = held_back(photos(data / "frames"), share=5) if data else ([], [])
-    typeface = Typeface(data / "provinces" if data else None)
-    props = Props.make(typeface, np.random.default_rng(seed))
+    real, validation = material.frames(data)
+    props = Props.make(material.typeface(data), np.random.default_rng(seed))
     train(
         props, real, validation, folder=folder, minutes=minutes, real_share=real_share,
         seed=seed, makers=makers, say=typer.echo,
@@ -117,15 +113,13 @@ def yolo_scenes(
     import cv2
     import numpy as np
 
-    from training.scenes import Props, photos, stream
-    from training.strips import held_back
-    from training.typeface import Typeface
+    from training import material
+    from training.scenes import Props, stream
     from training.yolo_scenes import write
 
     cv2.setNumThreads(1)
-    real, _ = held_back(photos(data / "frames"), share=5) if data else ([], [])
-    typeface = Typeface(data / "provinces" if data else None)
-    props = Props.make(typeface, np.random.default_rng(seed))
+    real, _ = material.frames(data)
+    props = Props.make(material.typeface(data), np.random.default_rng(seed))
     typer.echo(write(stream(props, real, seed, real_share), out, count))
 
 

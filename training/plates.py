@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.photograph import Image
-from training.typeface import BOX, Style, Typeface, one_of
+from training.typeface import Style, Typeface, one_of
 from vision.plates.alphabet import AUTHORITY_O, DIGITS, LETTERS, PROVINCES
-from vision.plates.plate import COLOURS, Colour
+from vision.plates.plate import Colour
 
 _SAMPLES = tuple[float, float, float]
 
@@ -74,8 +74,9 @@ def _single(count: int, split: int = 2, width: int = 440, gap: float = 12) -> La
 def _double(count: int, top: int = 2) -> Layout:
     """Lay out a rear plate: two characters above, the serial below (440 by 220)."""
     below = count - top
-    first = [(110.0 if i == 0 else 250.0, 15.0, 80.0, 60.0) for i in range(top)]
-    if top != 2:
+    if top == 2:
+        first = [(x, 15.0, 80.0, 60.0) for x in (110.0, 250.0)]
+    else:
         wide = 300 / top
         first = [(70 + i * wide, 15.0, wide - 15, 60.0) for i in range(top)]
     wide = (440 - 55 - 15 * (below - 1)) / below
@@ -303,11 +304,3 @@ def _screws(ground: NDArray[np.float32], rng: np.random.Generator) -> None:
         for y in ys:
             cv2.circle(ground, (x, y), radius, [shade] * 3, -1)
             cv2.circle(ground, (x, y), radius, [shade * 0.5] * 3, 1)
-
-
-def colour_index(colour: Colour) -> int:
-    """Index of a colour among the reader's classes."""
-    return COLOURS.index(colour)
-
-
-assert BOX == (45, 90)  # noqa: S101 - boxes above are in mm

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
+from training import material
 from training.detector import check
 from training.export import (
     describe,
@@ -19,9 +20,8 @@ from training.export import (
 )
 from training.networks import DetectorNet, ReaderNet
 from training.reader import exact, read
-from training.scenes import Props, photos, stream
-from training.strips import Crop, Strip, held_back, real_crops, synthetic
-from training.typeface import Typeface
+from training.scenes import Props, stream
+from training.strips import Crop, Strip, synthetic
 
 _SMALL_PX = 94
 """Width of the crops that come from LPRNet_Pytorch."""
@@ -33,9 +33,9 @@ _HEADER = """\
 
 def release(*, folder: Path, data: Path | None, models: Path, version: str, seed: int) -> str:
     """Write model files and ``manifest.toml`` into ``models``; returns the list's text."""
-    crops = held_back(real_crops(data / "crops-train"))[1] if data else []
-    pictures = held_back(photos(data / "frames"), share=5)[1] if data else []
-    typeface = Typeface(data / "provinces" if data else None)
+    _, crops = material.crops(data)
+    _, pictures = material.frames(data)
+    typeface = material.typeface(data)
     rng = np.random.default_rng(seed + 77)
     made = [strip for _ in range(1500) for strip in synthetic(typeface, rng)]
 
@@ -75,9 +75,8 @@ def release(*, folder: Path, data: Path | None, models: Path, version: str, seed
 
 def int8(*, folder: Path, data: Path | None, models: Path, version: str, seed: int) -> str:
     """Write the detector's int8 twin into ``folder``; returns how it compares."""
-    real = held_back(photos(data / "frames"), share=5)[0] if data else []
-    typeface = Typeface(data / "provinces" if data else None)
-    props = Props.make(typeface, np.random.default_rng(seed), count=150)
+    real, _ = material.frames(data)
+    props = Props.make(material.typeface(data), np.random.default_rng(seed), count=150)
     scenes = itertools.islice(stream(props, real, seed, 0.6 if real else 0), 80)
     source = models / f"plate-detector-{version}.onnx"
     twin = folder / f"plate-detector-{version}-int8.onnx"

@@ -4,17 +4,18 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from training.photograph import Image, expose, field, framed_plate, pose, weather
-from training.plates import Drawn, colour_index, draw
+from training.plates import Drawn, draw
 from training.typeface import Typeface, one_of
 from vision.plates.alphabet import CHARACTERS, MAX_LENGTH
-from vision.plates.rectify import HEIGHT, WIDTH, rectify
+from vision.plates.plate import COLOURS
+from vision.plates.rectify import HEIGHT, WIDTH, plate_in_strip, rectify
 
 T = TypeVar("T")
 UNKNOWN = -1
@@ -107,8 +108,13 @@ def _miscut(picture: Image, quad: NDArray[np.float32], rng: np.random.Generator)
     else:
         across = (quad[1] - quad[0]) * rng.choice((-1, 1)) * rng.uniform(0.2, 0.6)
         quad = quad + across + rng.normal(0, 0.03, 2) * np.linalg.norm(quad[1] - quad[0])
-    corners = tuple((float(x), float(y)) for x, y in quad)
-    return rectify(picture, corners)  # type: ignore[arg-type]
+    return _cut_out(picture, quad)
+
+
+def _cut_out(picture: Image, corners: NDArray[Any]) -> Image:
+    """Straighten what lies between four corners, ``(4, 2)``."""
+    a, b, c, d = ((float(x), float(y)) for x, y in corners)
+    return rectify(picture, (a, b, c, d))
 
 
 def _nowhere() -> NDArray[np.float32]:
@@ -118,17 +124,12 @@ def _nowhere() -> NDArray[np.float32]:
 def _cut(
     picture: Image, cut: NDArray[np.float32], centres: NDArray[np.float32], plate: Drawn
 ) -> Strip:
-    corners = tuple((float(x), float(y)) for x, y in cut)
-    strip = rectify(picture, corners)  # type: ignore[arg-type]
-    x, y = WIDTH * 0.04 / 1.08, HEIGHT * 0.08 / 1.16
-    inside = np.array(
-        ((x, y), (WIDTH - x, y), (WIDTH - x, HEIGHT - y), (x, HEIGHT - y)), np.float32
-    )
-    to_strip = cv2.getPerspectiveTransform(cut, inside)
-    places = np.full((MAX_LENGTH, 2), np.nan, np.float32)
+    strip = _cut_out(picture, cut)
+    to_strip = cv2.getPerspectiveTransform(cut, plate_in_strip())
+    places = _nowhere()
     places[: len(plate.text)] = cv2.perspectiveTransform(centres[None], to_strip)[0]
     rows = plate.layout.rows - 1
-    return Strip(strip, plate.text, colour_index(plate.colour), rows, places)
+    return Strip(strip, plate.text, COLOURS.index(plate.colour), rows, places)
 
 
 def _surroundings(height: int, width: int, rng: np.random.Generator) -> Image:
@@ -152,8 +153,7 @@ def _nothing(rng: np.random.Generator, clutter: Sequence[Image]) -> Strip:
         height, width = picture.shape[:2]
         quad = pose(width * float(rng.uniform(0.4, 1.1)), float(rng.uniform(0.28, 0.6)), rng)
         quad += np.asarray(rng.uniform(0.3, 0.7, 2) * (width, height), np.float32)
-        corners = tuple((float(x), float(y)) for x, y in quad)
-        picture = rectify(picture, corners)  # type: ignore[arg-type]
+        picture = _cut_out(picture, quad)
     else:
         picture = _surroundings(HEIGHT, WIDTH, rng)
     return Strip(expose(picture, rng), "", UNKNOWN, UNKNOWN, _nowhere())
@@ -203,8 +203,7 @@ def varied(crop: Crop, rng: np.random.Generator) -> Strip:
     angle = np.radians(rng.normal(0, 4))
     turn = np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
     cut = middle + (cut - middle) @ turn.T
-    corners = tuple((float(x), float(y)) for x, y in cut)
-    strip = rectify(image, corners)  # type: ignore[arg-type]
+    strip = _cut_out(image, cut)
     return Strip(strip, crop.text, UNKNOWN, 0, _nowhere())
 
 

@@ -28,7 +28,7 @@ def rectify(picture: Picture, quad: Quad) -> Picture:
     across = _samples(float(max(top, bottom)) / WIDTH)
     down = _samples(float(max(left, right)) / HEIGHT)
     width, height = WIDTH * across, HEIGHT * down
-    to_picture = cv2.getPerspectiveTransform(_plate_in_strip(width, height), corners)
+    to_picture = cv2.getPerspectiveTransform(plate_in_strip(width, height), corners)
     strip = cv2.warpPerspective(
         picture,
         to_picture,
@@ -45,7 +45,7 @@ def _samples(ratio: float) -> int:
     return min(max(round(ratio), 1), _FINEST) if np.isfinite(ratio) else 1
 
 
-def _plate_in_strip(width: int, height: int) -> np.ndarray:
+def plate_in_strip(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """Give the plate's corners in a strip of this size, in OpenCV's coordinates."""
     x, y = (margin / (1 + 2 * margin) for margin in READER_MARGIN)
     shares = np.array(((x, y), (1 - x, y), (1 - x, 1 - y), (x, 1 - y)))
