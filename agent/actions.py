@@ -1,6 +1,6 @@
 """What can be ordered here: every action, with the parts of the agent that carry it out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from agent import VERSION
@@ -10,6 +10,12 @@ from commands.actions.agent_restart import agent_restart
 from commands.actions.announce import announce
 from commands.actions.diagnostics import diagnostics
 from commands.actions.door import door_lock, door_unlock
+from commands.actions.identity import (
+    Enrolments,
+    identity_enroll,
+    identity_list,
+    identity_remove,
+)
 from commands.actions.keys import keys_update
 from commands.actions.log import log_fetch, log_level
 from commands.actions.maintenance import maintenance_off, maintenance_on
@@ -38,6 +44,8 @@ def kiosk_actions(
     desk: Desk,
     hands: Hands,
     watch_lists: WatchLists,
+    enrolments: Enrolments,
+    identity_cameras: Collection[str],
     status: Status,
     restart: Callable[[], None],
     started: Stamp,
@@ -52,6 +60,8 @@ def kiosk_actions(
         desk: the state of the kiosk's business.
         hands: the machine, the door, pictures, the journal.
         watch_lists: which plates are looked for.
+        enrolments: who of the staff is enrolled.
+        identity_cameras: those before which faces are compared.
         status: what ``kiosk-agent status`` shows.
         restart: ends this process in order, so that it is run again.
         started: when this process started.
@@ -66,6 +76,9 @@ def kiosk_actions(
         diagnostics(hands.diagnostics(status).collect, media),
         door_lock(hands.door),
         door_unlock(hands.door),
+        identity_enroll(enrolments, cameras=identity_cameras),
+        identity_list(enrolments),
+        identity_remove(enrolments),
         keys_update(trust, policy=lambda: keys_policy, clock=clock),
         log_fetch(hands.journal, media),
         log_level(hands.level),

@@ -25,6 +25,9 @@ _SEVERITY: dict[str, Severity] = {
     "link.denied": "major",
     "plate.hit": "major",
     "watch_lists.damaged": "major",
+    "gallery.damaged": "major",
+    "gallery.key_lost": "major",
+    "gallery.nearly_full": "warning",
 }
 _PASSING = (
     "link.session_taken",
@@ -34,6 +37,7 @@ _PASSING = (
     "kiosk_key.replaced",
     "plate.hit",
     "watch_lists.damaged",
+    "gallery.damaged",
 )
 """Faults that are moments: nobody tells when they are over."""
 

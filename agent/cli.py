@@ -13,6 +13,7 @@ from agent import VERSION
 from agent.audit_cli import audit_app
 from agent.config_option import ConfigOption, load_settings, settings_path
 from agent.errors import AgentError
+from agent.faces_cli import faces_app
 from agent.models_cli import models
 from agent.plates_cli import plates
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 
 app.add_typer(audit_app, name="audit")
+app.add_typer(faces_app, name="faces")
 app.command()(plates)
 app.command()(models)
 

@@ -14,6 +14,7 @@ from agent.config.keeper import ConfigKeeper
 from agent.config.pushed import settings_with
 from agent.config.trial import Stage
 from agent.hands import Hands, Status
+from agent.identity.identity import Identity
 from agent.logind import Logind
 from agent.parts import Parts
 from agent.state_file import StateFile
@@ -24,7 +25,6 @@ from commands.audit import Audit
 from commands.desk.desk import Desk
 from commands.desk.state import MAX_STATE_BYTES
 from commands.executor import Executor
-from commands.faults import OnFault
 from commands.kiosk_key import FILE_NAME, open_kiosk_key
 from commands.ledger import Ledger
 from commands.trust import Trust
@@ -45,7 +45,7 @@ _log = structlog.get_logger()
 
 
 class CommandPath:
-    """Keys, ledger, audit trail, desk, settings keeper, and the executor over them.
+    """Keys, ledger, audit trail, desk, persons, settings keeper, and the executor over them.
 
     Args:
         boot: settings and what the lives before left.
@@ -72,7 +72,7 @@ class CommandPath:
         status: Status,
         stage: Stage,
         restart: Callable[[], None],
-        on_fault: OnFault,
+        on_fault: Callable[[str, str | None], None],
     ) -> None:
         settings = boot.settings
         folder, kiosk = settings.kiosk.state_folder, settings.kiosk.id
@@ -120,6 +120,15 @@ class CommandPath:
             publish=self._tell,
         )
         self._config_push = config_push(self.keeper)
+        self.identity = Identity(
+            settings=lambda: self.keeper.settings,
+            desk=self.desk,
+            audit=self.audit,
+            watches=parts.identity,
+            clock=clock,
+            publish=publish,
+            tell=on_fault,
+        )
         self.hands = Hands(
             settings=lambda: self.keeper.settings,
             machine=machine,
@@ -136,6 +145,8 @@ class CommandPath:
             desk=self.desk,
             hands=self.hands,
             watch_lists=watch_lists,
+            enrolments=self.identity.enrolments,
+            identity_cameras=parts.identity.keys(),
             status=status,
             restart=restart,
             started=clock.stamp(),
@@ -163,6 +174,7 @@ class CommandPath:
             "desk": self.desk.run,
             "keys": self._tell_keys,
             **self.hands.tasks,
+            **self.identity.tasks,
         }
 
     async def start(self) -> None:
@@ -170,6 +182,7 @@ class CommandPath:
         await self.trust.refresh()
         await self.desk.start()
         await self.hands.start()
+        await self.identity.start()
 
     async def close(self) -> None:
         """Open the door and write what is left; after the tasks have ended."""
@@ -210,15 +223,10 @@ class CommandPath:
             self._keys_news.clear()
             await self._keys_news.wait()
 
-    async def _tell(self, data: Data, stamp: Stamp) -> None:
+    async def _tell(self, event: Data, stamp: Stamp) -> None:
         """Record a change of settings or keys before it is told."""
-        said = data.model_dump(mode="json", exclude_none=True)
-        facts = {
-            key: ", ".join(value) if isinstance(value, list) else value
-            for key, value in said.items()
-        }
-        await self.audit.record(data.KIND, facts, stamp)
-        await self._publish(data, stamp)
+        await self.audit.record_event(event, stamp)
+        await self._publish(event, stamp)
 
     async def _read_config(self, document: bytes) -> SignedConfig:
         action = self._config_push

@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -35,6 +36,8 @@ from telemetry.outbox import Outbox
 from telemetry.transport import Incoming, LinkError, RetainHandling
 from telemetry.voice import Birth
 from vision.camera import Camera
+from vision.identity.settings import IdentitySettings
+from vision.identity.watcher import IdentityWatch
 from vision.settings import CameraSettings
 
 log = structlog.get_logger()
@@ -86,6 +89,7 @@ class Agent:
             make_health=self._make_health,
             make_camera=self._make_camera,
             make_plates=self._plates.watch,
+            make_identity=self._make_identity,
             set_level=set_level,
             cameras_rest=lambda: self._safe_mode.is_on,
         )
@@ -131,6 +135,7 @@ class Agent:
             status=self._status,
             health=lambda: self._parts.latest_health,
             on_local_act=self._commands.on_local_act,
+            persons=self._commands.identity,
             clock=self._clock,
             group=settings.kiosk.socket_group,
         )
@@ -170,6 +175,11 @@ class Agent:
 
     def _make_camera(self, settings: CameraSettings) -> Camera:
         return Camera(settings, clock=self._clock, publish=self._publish)
+
+    def _make_identity(
+        self, camera: CameraSettings, shared: IdentitySettings, frames: Path
+    ) -> IdentityWatch:
+        return self._commands.identity.watch(camera, shared, frames)
 
     @property
     def _tasks(self) -> dict[str, Start]:

@@ -24,6 +24,7 @@ from rich.live import Live
 from rich.text import Text
 
 from agent.broker import EmbeddedBroker
+from agent.demo_visit import Visits
 from agent.errors import DemoError
 from console import keys
 from console.connection import Arrival, follow
@@ -41,10 +42,15 @@ from contract.receipt import Receipt
 
 KIOSK = "demo"
 SCENES = ("street", "counter")
+_PORTRAIT = "portrait"
 _PLATES = """
 [camera.plates]
 enabled = true
 plain_text_purpose = "demonstration"
+"""
+_FACES = """
+[camera.identity]
+enabled = true
 """
 ORDERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("ping", {"echo": "hello, kiosk"}),
@@ -74,6 +80,8 @@ class Summary:
     repeated: int = 0
     commands_done: int = 0
     commands_failed: int = 0
+    checks: Counter[str] = field(default_factory=Counter)
+    """Of who stands before the camera, by outcome."""
     peak_rss_mib: float = 0.0
     """Of the agent's own process."""
     peak_rss_with_cameras_mib: float = 0.0
@@ -121,6 +129,7 @@ class Summary:
         """Return the JSON summary."""
         values = {name: value for name, value in asdict(self).items() if name[0] != "_"}
         values["messages"] = dict(sorted(self.messages.items()))
+        values["checks"] = dict(sorted(self.checks.items()))
         return {"complete": self.complete, "camera_events": self.camera_events, **values}
 
 
@@ -169,6 +178,7 @@ class _Demo:
         self._console = console
         self._fleet = Fleet("kiosk/v1")
         self._online = asyncio.Event()
+        self._prompt = ""
         self.summary = Summary()
 
     async def run(self) -> None:
@@ -176,17 +186,19 @@ class _Demo:
             for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: leave nothing running
                 asyncio.get_running_loop().add_signal_handler(number, me.cancel)
         self._say("preparing the cameras' clips ..." if not self._sources else "starting ...")
-        sources = self._sources or await _clips()
+        sources, portrait = (self._sources, None) if self._sources else await _clips()
         with tempfile.TemporaryDirectory(prefix="kiosk-demo-") as name:
             folder = Path(name)
             broker = EmbeddedBroker()
             await asyncio.to_thread(broker.start)
             try:
-                await self._with_broker(folder, broker.port, sources)
+                await self._with_broker(folder, broker.port, sources, portrait)
             finally:
                 await asyncio.to_thread(broker.stop)
 
-    async def _with_broker(self, folder: Path, port: int, sources: Sequence[str]) -> None:
+    async def _with_broker(
+        self, folder: Path, port: int, sources: Sequence[str], portrait: bytes | None
+    ) -> None:
         key = keys.new_key("demo supervisor", "supervisor")
         settings_file = folder / "agent.toml"
         own = not self._sources
@@ -205,7 +217,14 @@ class _Demo:
             await listening.wait()
             log = folder / "agent.log"
             async with _agent(settings_file, log, self.summary) as process:
-                await self._live(process, log, centre, key)
+                visits = Visits(
+                    folder / "state" / "agent.sock",
+                    camera=_names(sources)[-1],
+                    portrait=portrait,
+                    show=self._screen_says,
+                    decided=self._decided,
+                )
+                await self._live(process, log, centre, key, visits)
                 # What is on its way may arrive: numbers overtake each other.
                 await self._soon(lambda: not self.summary.lost_sequence_numbers)
             await self._soon(lambda: self._fleet.kiosk(KIOSK).state == "stopping")
@@ -219,11 +238,13 @@ class _Demo:
         log: Path,
         centre: ConsoleSettings,
         key: PrivateKey,
+        visits: Visits,
     ) -> None:
         began = time.monotonic()
         tasks = [
             asyncio.create_task(process.wait(), name="agent"),
             asyncio.create_task(self._order(centre, key), name="operator"),
+            asyncio.create_task(visits.run(), name="business application"),
             asyncio.create_task(self._measure(process.pid), name="measure"),
         ]
         if self._console is not None:
@@ -288,7 +309,7 @@ class _Demo:
                 await asyncio.sleep(_REFRESH_S)
 
     def _render(self, console: Console) -> RenderableType:
-        rows = max(6, console.height - 14)
+        rows = max(6, console.height - 15)
         panel = kiosk_panel(
             self._fleet.kiosk(KIOSK),
             datetime.now(UTC),
@@ -304,24 +325,34 @@ class _Demo:
             "cameras)   ",
             ("Ctrl-C ends", "dim"),
         )
-        return Group(panel, line)
+        if not self._prompt:
+            return Group(panel, line)
+        return Group(
+            panel, Text.assemble((" kiosk's screen ", "reverse"), f"  {self._prompt}"), line
+        )
+
+    def _screen_says(self, text: str) -> None:
+        self._prompt = text
+
+    def _decided(self, outcome: str) -> None:
+        self.summary.checks[outcome] += 1
 
     def _say(self, text: str) -> None:
         if self._console is not None:
             self._console.print(text, style="dim")
 
 
-async def _clips() -> list[str]:
-    """Render the project's own clips; they are kept for the next time."""
+async def _clips() -> tuple[list[str], bytes]:
+    """Render the project's own clips, kept for the next time, and their person's portrait."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = Path(base).expanduser() / "kiosk-agent"  # noqa: ASYNC240 - no file is touched
     version = await asyncio.to_thread(_clip_version)
     paths = [folder / f"{scene}-{version}.avi" for scene in SCENES]
+    portrait = folder / f"{_PORTRAIT}-{version}.png"
     await asyncio.to_thread(lambda: folder.mkdir(parents=True, exist_ok=True))
-    await asyncio.gather(
-        *(_render_clip(scene, path) for scene, path in zip(SCENES, paths, strict=True))
-    )
-    return [str(path) for path in paths]
+    wanted = [*zip(SCENES, paths, strict=True), (_PORTRAIT, portrait)]
+    await asyncio.gather(*(_render_clip(scene, path) for scene, path in wanted))
+    return [str(path) for path in paths], await asyncio.to_thread(portrait.read_bytes)
 
 
 async def _render_clip(scene: str, path: Path) -> None:
@@ -360,13 +391,15 @@ def _write_files(
     operators = folder / "operators.json"
     operators.write_text(KeySet(keys=(key.public(),)).model_dump_json(exclude_none=True))
     quote = json.dumps  # a JSON string is a TOML string
-    names = SCENES if len(sources) == len(SCENES) else [f"camera{n}" for n in range(len(sources))]
+    names = _names(sources)
     # Of our own clip only, in which a car with a made-up plate drives up.
-    plates = {"street": _PLATES} if own else {}
+    more = {**({"street": _PLATES} if own else {}), names[-1]: _FACES}
     cameras = "".join(
-        f"\n[[camera]]\nname = {quote(name)}\nsource = {quote(source)}\n{plates.get(name, '')}"
+        f"\n[[camera]]\nname = {quote(name)}\nsource = {quote(source)}\n{more.get(name, '')}"
         for name, source in zip(names, sources, strict=True)
     )
+    # The rendered person cannot turn the head when asked to.
+    liveness = "off" if own else "challenge"
     settings_file.touch(mode=0o600)  # a camera's address may hold a password
     settings_file.write_text(
         f"""\
@@ -386,9 +419,16 @@ operators = {quote(str(operators))}
 
 [door]
 driver = "simulated"
+
+[identity]
+liveness = {quote(liveness)}
 {cameras}""",
         encoding="utf-8",
     )
+
+
+def _names(sources: Sequence[str]) -> Sequence[str]:
+    return SCENES if len(sources) == len(SCENES) else [f"camera{n}" for n in range(len(sources))]
 
 
 @asynccontextmanager

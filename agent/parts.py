@@ -13,11 +13,15 @@ from telemetry.health import HealthMonitor
 from telemetry.health.settings import HealthSettings
 from telemetry.link import Link
 from vision.camera import Camera
+from vision.identity.settings import IdentitySettings
+from vision.identity.watcher import IdentityWatch
 from vision.plates.settings import PlateSettings
 from vision.plates.watcher import PlateWatch
 from vision.settings import CameraSettings
 
-_LIVE = frozenset({"link", "camera", "health", "alarms", "config", "plates"})
+_LIVE = frozenset(
+    {"link", "camera", "health", "alarms", "config", "plates", "identity", "supervision"}
+)
 _LIVE_KEYS = {"outbox": frozenset({"in_flight", "backlog_per_s"}), "log": frozenset({"level"})}
 
 
@@ -32,7 +36,7 @@ def needs_restart(old: Settings, new: Settings) -> bool:
 
 
 class Parts:
-    """Link, health, alarm rules, log level, and each camera with its plates for itself.
+    """Link, health, alarm rules, log level, and each camera with what is recognised there.
 
     Args:
         supervisor: keeps their tasks alive.
@@ -41,6 +45,7 @@ class Parts:
         make_health: makes a health monitor.
         make_camera: makes a camera.
         make_plates: makes the reading of plates at a camera, from its frames.
+        make_identity: makes the comparing of faces at a camera, from its frames.
         set_level: puts a log level in force.
         cameras_rest: whether there are to be no cameras, whatever the settings say.
     """
@@ -54,6 +59,7 @@ class Parts:
         make_health: Callable[[HealthSettings], HealthMonitor],
         make_camera: Callable[[CameraSettings], Camera],
         make_plates: Callable[[CameraSettings, PlateSettings, Path], PlateWatch],
+        make_identity: Callable[[CameraSettings, IdentitySettings, Path], IdentityWatch],
         set_level: Callable[[str], None],
         cameras_rest: Callable[[], bool],
     ) -> None:
@@ -62,6 +68,7 @@ class Parts:
         self._make_health = make_health
         self._make_camera = make_camera
         self._make_plates = make_plates
+        self._make_identity = make_identity
         self._set_level = set_level
         self.cameras_rest = cameras_rest
         """Whether there are to be no cameras, whatever the settings say."""
@@ -72,6 +79,8 @@ class Parts:
         self._health: HealthMonitor | None = None
         self._cameras: dict[str, Camera] = {}
         self._plates: dict[str, PlateWatch] = {}
+        self.identity: dict[str, IdentityWatch] = {}
+        """What compares faces, by camera; the same mapping all the time."""
         self.link = link
         self.frames: dict[str, Path] = {}
         """Where the newest frame of each camera lies; the same mapping all the time."""
@@ -82,15 +91,16 @@ class Parts:
         return tuple(self._cameras.values())
 
     def camera_health(self) -> tuple[CameraHealth, ...]:
-        """How each camera is, and the reading of its plates."""
-        return tuple(
-            camera.health().model_copy(
-                update={"plates": plates.health()}
-                if (plates := self._plates.get(camera.name))
-                else {}
-            )
-            for camera in self.cameras
-        )
+        """How each camera is, and what is recognised there."""
+        told = []
+        for camera in self.cameras:
+            plates, identity = self._plates.get(camera.name), self.identity.get(camera.name)
+            update = {
+                **({"plates": plates.health()} if plates else {}),
+                **({"identity": identity.health()} if identity else {}),
+            }
+            told.append(camera.health().model_copy(update=update))
+        return tuple(told)
 
     @property
     def latest_health(self) -> Health | None:
@@ -135,26 +145,31 @@ class Parts:
     async def _apply_cameras(self, settings: Settings) -> None:
         wanted = {} if self.cameras_rest() else {camera.name: camera for camera in settings.camera}
         for name in self._cameras.keys() - wanted.keys():
-            await self._stop_plates(name)
+            await self._stop_watches(name)
             self._runs_with.pop(_task(name), None)
             await self._supervisor.stop(_task(name))
             self._let_go(name)
         for name, camera in wanted.items():
             if not self.watches(camera):
-                await self._stop_plates(name)  # before the frames that it reads are let go
+                await self._stop_watches(name)  # before the frames that it reads are let go
             await self._exchange(_task(name), camera, partial(self._renew_camera, camera))
-            await self._apply_plates(camera, settings.plates)
+            await self._apply_watches(camera, settings)
         self._cameras = {name: self._cameras[name] for name in wanted}
 
-    async def _apply_plates(self, camera: CameraSettings, shared: PlateSettings) -> None:
+    async def _apply_watches(self, camera: CameraSettings, settings: Settings) -> None:
         if camera.plates.enabled:
-            renew = partial(self._renew_plates, camera, shared)
-            await self._exchange(_plates_task(camera.name), shared, renew)
+            renew = partial(self._renew_plates, camera, settings.plates)
+            await self._exchange(_plates_task(camera.name), settings.plates, renew)
+        if camera.identity.enabled:
+            renew = partial(self._renew_identity, camera, settings.identity)
+            await self._exchange(_identity_task(camera.name), settings.identity, renew)
 
-    async def _stop_plates(self, name: str) -> None:
-        self._runs_with.pop(_plates_task(name), None)
-        await self._supervisor.stop(_plates_task(name))
+    async def _stop_watches(self, name: str) -> None:
+        for task in (_plates_task(name), _identity_task(name)):
+            self._runs_with.pop(task, None)
+            await self._supervisor.stop(task)
         self._plates.pop(name, None)
+        self.identity.pop(name, None)
 
     async def _exchange(self, task: str, wanted: object, renew: Callable[[], Start]) -> None:
         """Restart a part unless it runs with what is wanted."""
@@ -184,6 +199,11 @@ class Parts:
         self._plates[camera.name] = watch
         return watch.run
 
+    def _renew_identity(self, camera: CameraSettings, shared: IdentitySettings) -> Start:
+        watch = self._make_identity(camera, shared, self.frames[camera.name])
+        self.identity[camera.name] = watch
+        return watch.run
+
     def _let_go(self, name: str) -> None:
         self.frames.pop(name, None)
         if (camera := self._cameras.pop(name, None)) is not None:
@@ -196,3 +216,7 @@ def _task(camera: str) -> str:
 
 def _plates_task(camera: str) -> str:
     return f"plates.{camera}"
+
+
+def _identity_task(camera: str) -> str:
+    return f"identity.{camera}"

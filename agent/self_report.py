@@ -70,10 +70,13 @@ class SelfReport:
         for health in self._parts.camera_health():
             problem = None if health.state == "online" else f"camera is {health.state}"
             services.append(_service(f"camera.{health.name}", problem))
-            if (plates := health.plates) is not None:
-                working = plates.state == "watching" and problem is None
-                why = None if working else problem or plates.text or "the models are being loaded"
-                services.append(_service(f"plates.{health.name}", why))
+            for kind, watch in (("plates", health.plates), ("identity", health.identity)):
+                if watch is not None:
+                    working = watch.state == "watching" and problem is None
+                    why = (
+                        None if working else problem or watch.text or "the models are being loaded"
+                    )
+                    services.append(_service(f"{kind}.{health.name}", why))
         return tuple(services)
 
     def numbers(self) -> AgentNumbers:
@@ -89,6 +92,7 @@ class SelfReport:
             outbox_lost=outbox.lost,
             link_reconnects=self._parts.link.reconnects,
             cameras=self._parts.camera_health(),
+            peripherals=self._commands.identity.peripherals(),
         )
 
     async def status(self) -> dict[str, Any]:
@@ -119,6 +123,9 @@ class SelfReport:
             "config": config.model_dump(mode="json", exclude={"settings"}),
             "alarms": [alarm.model_dump(mode="json") for alarm in self._board.active()],
             "cameras": [camera.model_dump(mode="json") for camera in self._parts.camera_health()],
+            "peripherals": [
+                one.model_dump(mode="json") for one in self._commands.identity.peripherals()
+            ],
             "task_restarts": dict(self._supervisor.restarts),
             "task_errors": dict(self._supervisor.errors),
             "health": health.model_dump(mode="json") if health else None,

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from agent.errors import SettingsError
+from agent.id_card.settings import IdCardSettings
+from agent.identity.cabinet import CabinetSettings
+from agent.supervision.settings import SupervisionSettings
 from agent.toml_lines import find_lines
 from commands.door_settings import DoorSettings
 from commands.settings import CommandSettings
@@ -24,6 +27,7 @@ from contract.wire import KioskId
 from telemetry.alarm_rules import AlarmSettings
 from telemetry.health.settings import HealthSettings
 from telemetry.settings import LinkSettings, OutboxSettings, Section
+from vision.identity.settings import IdentitySettings
 from vision.plates.settings import PlateSettings
 from vision.settings import CameraSettings
 
@@ -120,6 +124,10 @@ class Settings(BaseModel):
     door: DoorSettings = DoorSettings()
     safe_mode: SafeModeSettings = SafeModeSettings()
     plates: PlateSettings = PlateSettings()
+    identity: IdentitySettings = IdentitySettings()
+    id_card: IdCardSettings = IdCardSettings()
+    cabinet: CabinetSettings = CabinetSettings()
+    supervision: SupervisionSettings = SupervisionSettings()
     camera: tuple[CameraSettings, ...] = Field(default=(), max_length=16)
 
     @field_validator("camera")

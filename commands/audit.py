@@ -13,7 +13,7 @@ from commands.rate import TokenBucket
 from contract import Clock, ContractError, Stamp
 from contract.audit import AuditHead, ChainHead, Facts, Head, announce
 from contract.device import DevicePrivateKey
-from contract.message import Publish
+from contract.message import Data, Publish
 from contract.wire import format_time
 
 GATHER_S = 1.0
@@ -85,6 +85,15 @@ class Audit:
             self._missed += 1
             self._missed_since = self._missed_since or moment
             return False
+
+    async def record_event(self, event: Data, stamp: Stamp) -> bool:
+        """Append an event as an entry of its kind; as :meth:`record`."""
+        said = event.model_dump(mode="json", exclude_none=True)
+        facts: Facts = {
+            key: ", ".join(value) if isinstance(value, list) else value
+            for key, value in said.items()
+        }
+        return await self.record(event.KIND, facts, stamp)
 
     async def turned_away(self, code: str, data: Facts, stamp: Stamp | None = None) -> None:
         """Record a message that nobody trusted signed; beyond a rate, only how many there were."""

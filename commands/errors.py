@@ -51,7 +51,17 @@ class ActionError(CommandError):
         self.code: ReceiptCode = code
 
 
-DeskCode = Literal["locked", "maintenance", "going_down", "too_many_sessions", "no_such_session"]
+DeskCode = Literal[
+    "locked",
+    "maintenance",
+    "going_down",
+    "too_many_sessions",
+    "no_such_session",
+    "no_such_decision",
+    "no_such_person",
+    "no_card",
+    "not_applicable",
+]
 
 
 class DeskError(CommandError):

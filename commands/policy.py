@@ -62,6 +62,10 @@ DEFAULT_POLICY: Mapping[str, Policy] = MappingProxyType(
         "plates.watchlist.put": Policy(roles=_POLICE, signers=2, per_hour=120),
         "plates.watchlist.remove": Policy(roles=_POLICE),
         "plates.watchlist.list": Policy(roles=_POLICE),
+        # To keep somebody's face takes two persons; to delete it takes one.
+        "identity.enroll": Policy(roles=_POLICE, signers=2, timeout_s=330, per_hour=120),
+        "identity.remove": Policy(roles=_POLICE),
+        "identity.list": Policy(roles=_POLICE),
         "maintenance.on": Policy(roles=_SENIORS, serving="refuse"),
         "maintenance.off": Policy(roles=_SENIORS),
     }

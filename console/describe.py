@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from contract import Data, Envelope
 from contract.audit import AuditHead
 from contract.events import AlarmCleared, AlarmRaised
+from contract.identity import IdentityDecision, SupervisionFinding
 from contract.message import D
 from contract.plates import PlateHit, PlateRead
 from contract.receipt import Receipt
@@ -45,6 +46,11 @@ def describe(message: Envelope[D]) -> str:
             return f"{data.number} entries in the record, head {data.hash[:12]}"
         case PlateRead() | PlateHit():
             return _plate(data)
+        case IdentityDecision():
+            return _decision(data)
+        case SupervisionFinding():
+            lasted = "" if data.duration_s is None else f" after {data.duration_s:.0f} s"
+            return f"{data.rule} {data.phase}{lasted}: {data.text}"
         case _:
             fields = data.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
             return " ".join(
@@ -67,5 +73,19 @@ def _plate(data: PlateRead | PlateHit) -> str:
         f"{data.duration_s:.0f} s",
         f"{data.views} views",
         f"sure {data.min_confidence:.0%}",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _decision(data: IdentityDecision) -> str:
+    """The outcome and why first; the person as a pseudonym or an enrolment."""
+    who = data.enrolment or (data.pseudonym and data.pseudonym[:12])
+    parts = [
+        f"{data.check} {data.outcome}",
+        ", ".join(data.reasons),
+        f"for {data.purpose}",
+        who and f"of {who}",
+        data.camera and f"camera {data.camera}",
+        f"{data.took_ms / 1000:.1f} s",
     ]
     return " ".join(part for part in parts if part)

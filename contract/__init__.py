@@ -1,7 +1,7 @@
 """What crosses the wire, and nothing else: both the kiosk and the centre import this room."""
 
 # Importing the modules registers their message types.
-from contract import audit, business, config, events, gap, health, plates, receipt, state
+from contract import audit, business, config, events, gap, health, identity, plates, receipt, state
 from contract.errors import ContractError, MalformedError, OversizeError, SignatureError
 from contract.message import REGISTRY, Data, Envelope, Event, Priority, open_message, seal
 from contract.stamp import Clock, Stamp
@@ -27,6 +27,7 @@ __all__ = [
     "events",
     "gap",
     "health",
+    "identity",
     "open_message",
     "plates",
     "receipt",

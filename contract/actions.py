@@ -21,6 +21,11 @@ DAY_S = 86_400
 ScreenText = Annotated[str, StringConstraints(max_length=500)]
 """What the citizen reads."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Subject = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,62}$")]
+"""Who is enrolled: a number of staff, or what the centre calls them."""
+ConsentCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,62}$")]
+"""Where the person's consent is on record."""
+StaffPurpose = Literal["presence", "cabinet", "maintenance"]
 
 _registry: dict[str, type["Arguments"]] = {}
 
@@ -103,8 +108,8 @@ class DoorUnlock(Arguments, action="door.unlock"):
 class ConfigPush(Arguments, action="config.push"):
     """Put settings in force on trial; what cuts the kiosk off or breaks it goes back by itself.
 
-    Settings of the link and of plates, plates in plain text, and which plates are suppressed take
-    two persons' signatures.
+    Settings of the link, of plates and of identity checks, plates in plain text, which plates are
+    suppressed, and at which cameras faces are compared take two persons' signatures.
     """
 
     version: int = Field(ge=1, lt=2**53, description="Higher than any that was tried before.")
@@ -200,3 +205,35 @@ class WatchListRemove(Arguments, action="plates.watchlist.remove"):
 
 class WatchListList(Arguments, action="plates.watchlist.list"):
     """Name the watch lists, their purposes, sizes and ends; not the plates."""
+
+
+class IdentityEnroll(Arguments, action="identity.enroll", private=True):
+    """Enrol the person who stands before the camera now; their picture is never sent anywhere."""
+
+    subject: Subject
+    purposes: tuple[StaffPurpose, ...] = Field(
+        min_length=1,
+        max_length=3,
+        description="presence: their being there is told; cabinet: they may open it; maintenance: "
+        "they may begin it.",
+    )
+    consent_code: ConsentCode
+    days: int = Field(ge=1, le=1096, description="Deleted by itself after so long.")
+    camera: Name | None = Field(default=None, description="Default: the only one for faces.")
+    for_s: int = Field(default=60, ge=5, le=300, description="Wait so long for the person.")
+
+
+class IdentityRemove(Arguments, action="identity.remove", private=True):
+    """Delete what is stored of a person; the receipt says what was."""
+
+    subject: Subject | None = Field(
+        default=None,
+        description="Absent: everybody, also what cannot be opened for lack of its key.",
+    )
+
+
+class IdentityList(Arguments, action="identity.list"):
+    """Name who is enrolled, for what and until when."""
+
+    after: Subject | None = Field(default=None, description="Go on after this subject.")
+    limit: int = Field(default=100, ge=1, le=100)

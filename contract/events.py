@@ -95,6 +95,20 @@ class PresenceEnd(Event, kind="presence.end"):
     faces_max: int = Field(ge=1)
 
 
+PeripheralState = Literal["ok", "fault", "absent"]
+"""``absent``: not plugged in; ``fault``: there, and does not work."""
+
+
+class PeripheralChanged(Event, kind="peripheral.changed"):
+    """A device of the kiosk works, does not work any more, or does not for another reason."""
+
+    peripheral: Name
+    device: Name = Field(description="What it is, such as id_card_reader.")
+    state: PeripheralState
+    code: Name = Field(description="Why; ready, where it works.")
+    text: Text = Field(default="", description="What a person can do about it.")
+
+
 Severity = Literal["critical", "major", "minor", "warning"]
 
 

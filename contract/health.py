@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from contract.events import Severity
+from contract.events import PeripheralState, Severity
 from contract.ids import MessageId
 from contract.message import Data, Priority
 from contract.wire import Name, Text, UtcTime, WireModel
@@ -32,6 +32,24 @@ class PlateHealth(WireModel):
     rss_bytes: int | None = Field(default=None, description="Memory of the process.")
 
 
+class IdentityHealth(WireModel):
+    """The identity checks at one camera; counts are since the agent started."""
+
+    state: Literal["starting", "watching", "failed"]
+    text: AlarmText = Field(default="", description="Why it failed, or what it must do without.")
+    looks: int = Field(description="Frames looked at for faces.")
+    look_ms: float | None = Field(default=None, description="Of the newest of them.")
+    enrolled: int | None = Field(
+        default=None, description="Templates of staff that a person is looked for in."
+    )
+    checks: int = Field(description="Answered, enrolments included; the next three are of them.")
+    matches: int
+    no_matches: int
+    referrals: int = Field(description="Left to a human.")
+    restarts: int = Field(description="Processes that died or were killed and started again.")
+    rss_bytes: int | None = Field(default=None, description="Memory of the process.")
+
+
 class CameraHealth(WireModel):
     """One camera, as its reader sees it."""
 
@@ -51,6 +69,19 @@ class CameraHealth(WireModel):
     plates: PlateHealth | None = Field(
         default=None, description="Absent where plates are not to be read."
     )
+    identity: IdentityHealth | None = Field(
+        default=None, description="Absent where faces are not to be compared."
+    )
+
+
+class PeripheralHealth(WireModel):
+    """A device of the kiosk, as its driver sees it."""
+
+    name: Name
+    kind: Name = Field(description="What it is, such as id_card_reader.")
+    state: PeripheralState
+    code: Name = Field(description="Why; ready, where it works.")
+    text: AlarmText = Field(default="", description="What a person can do about it.")
 
 
 class ActiveAlarm(WireModel):
@@ -133,4 +164,5 @@ class Health(Data, type_="kiosk.health.v1", suffix="up/health", priority=Priorit
     )
     link_reconnects: int | None = None
     cameras: tuple[CameraHealth, ...] = ()
+    peripherals: tuple[PeripheralHealth, ...] = ()
     alarms: tuple[ActiveAlarm, ...] = Field(default=(), description="In force now, worst first.")

@@ -176,6 +176,12 @@ DEFAULT_RULES: tuple[AlarmRule, ...] = (
         text="Camera {subject} is black, frozen, blurred, covered or moved",
         clear_after_s=30,
     ),
+    AlarmRule(
+        code="peripheral.fault",
+        severity="major",
+        text="{subject} is unplugged or does not work: the health data say why",
+        clear_after_s=10,
+    ),
 )
 """Temperatures fit a cabinet with a fanless PC: chips take 85 °C, winters bring -30 °C."""
 

@@ -101,6 +101,9 @@ class AlarmBoard:
         self._judge_each(
             "camera.tampered", {camera.name: bool(camera.conditions) for camera in health.cameras}
         )
+        self._judge_each(
+            "peripheral.fault", {one.name: one.state != "ok" for one in health.peripherals}
+        )
         await self.tick()
 
     async def raise_(

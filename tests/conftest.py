@@ -1,10 +1,14 @@
-"""What holds for every test: nothing of ours may block the event loop."""
+"""What holds for every test: nothing of ours blocks the event loop, and no face leaves the box."""
 
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
+
+from tests.support.payload_watch import no_biometrics_leave
+
+__all__ = ["no_biometrics_leave"]  # a fixture, for every test
 
 # On a new machine the first draw of a text builds hypothesis' tables, for a second and more.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

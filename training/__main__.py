@@ -137,5 +137,47 @@ def int8(
     typer.echo(write_int8(folder=folder, data=data, models=models, version=version, seed=seed))
 
 
+@app.command("calibrate-faces")
+def calibrate_faces(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Pictures with labels.csv (file, identity), or a folder a person."),
+    ],
+    name: Annotated[str | None, typer.Option("--set", help="Name of the set.")] = None,
+    fmr: Annotated[
+        float, typer.Option(min=1e-7, max=0.1, help="Share of false matches that is stated.")
+    ] = 0.001,
+    match_at: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="Measure this threshold; find none.")
+    ] = None,
+    version: Annotated[
+        str, typer.Option(help="Of the calibration: it stands in the events.")
+    ] = "1",
+    models: Annotated[Path | None, typer.Option(help="A list of models of your own.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="A list of models: put the calibration into it.")
+    ] = None,
+) -> None:
+    """Find which similarity of faces is a match, on labelled pictures."""
+    from training import faces
+    from vision.identity.backends import open_backend
+    from vision.identity.chain import Chain
+    from vision.models.errors import ModelError
+
+    try:
+        chain = Chain(open_backend(models, thorough=True))
+        found = faces.templates(faces.labelled(folder), chain)
+        result = faces.calibrate(
+            found, chain, name=name or folder.resolve().name, version=version, fmr=fmr,
+            match_at=match_at,
+        )  # fmt: skip
+        typer.echo(result.text)
+        if write:
+            typer.echo(f"{faces.write(result.calibration, write)} in {write} has it")
+    except (faces.CalibrationError, ModelError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
 if __name__ == "__main__":
     app()

@@ -18,6 +18,7 @@ from training.export import (
     quantise,
     sharpness,
 )
+from training.listing import entries_but
 from training.networks import DetectorNet, ReaderNet
 from training.reader import exact, read
 from training.scenes import Props, stream
@@ -26,13 +27,17 @@ from training.strips import Crop, Strip, synthetic
 _SMALL_PX = 94
 """Width of the crops that come from LPRNet_Pytorch."""
 _HEADER = """\
-# Written by `python -m training export`; docs/training.md says how the models are made.
+# The entries of plates are written by `python -m training export`, which leaves the others as they
+# are; docs/training.md says how the models are made.
 
 """
 
 
 def release(*, folder: Path, data: Path | None, models: Path, version: str, seed: int) -> str:
-    """Write model files and ``manifest.toml`` into ``models``; returns the list's text."""
+    """Write model files and ``manifest.toml`` into ``models``; returns the list's text.
+
+    Entries of other models than those of plates stay in the list as they are.
+    """
     _, crops = material.crops(data)
     _, pictures = material.frames(data)
     typeface = material.typeface(data)
@@ -66,11 +71,16 @@ def release(*, folder: Path, data: Path | None, models: Path, version: str, seed
             "held_back_found_percent": round(100 * found / plates, 1),
             "held_back_false_per_picture": round(false / len(pictures), 2),
         }
-    listed = (
-        _HEADER + describe(models / f"{name}.onnx", name, "plate-detector", figures) + "\n" + listed
-    )
-    (models / "manifest.toml").write_text(listed, encoding="utf-8")
-    return listed
+    manifest = models / "manifest.toml"
+    before = manifest.read_text(encoding="utf-8") if manifest.is_file() else ""
+    entries = [
+        describe(models / f"{name}.onnx", name, "plate-detector", figures),
+        listed,
+        *entries_but({"plate-detector", "plate-reader"}, before),
+    ]
+    text = _HEADER + "\n".join(entries)
+    manifest.write_text(text, encoding="utf-8")
+    return text
 
 
 def int8(*, folder: Path, data: Path | None, models: Path, version: str, seed: int) -> str:

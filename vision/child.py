@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import threading
@@ -12,6 +13,9 @@ from typing import BinaryIO
 from pydantic import BaseModel
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 128 * 1024
 
 
 class Reporter:
@@ -51,6 +55,31 @@ def await_end(stop: Callable[[], None], *, grace_s: float) -> None:
         pass
     stop()
     time.sleep(grace_s)
+
+
+def read_on(take: Callable[[bytes], None], *, max_bytes: int) -> None:
+    """Hand on each further line until the agent closes standard input; skip what is too long."""
+    whole = True
+    while part := sys.stdin.buffer.readline(max_bytes):
+        ends = part.endswith(b"\n")
+        if whole and ends:
+            take(part)
+        whole = ends
+        del part  # it may be long, and what it holds is not to be kept
+
+
+def give_large_blocks_back() -> None:
+    """Have what is large go back to the system once it is free.
+
+    Else malloc would raise its limit to the largest picture, and keep as much.
+    """
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def keep_memory_in() -> None:
+    """See to it that what this process has in memory gets into no core dump."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 def rss_bytes() -> int:

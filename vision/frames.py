@@ -12,6 +12,7 @@ import mmap
 import os
 import struct
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +153,25 @@ class FrameReader:
         magic, capacity, _ = _HEAD.unpack_from(self._map, 0)
         whole = magic == _MAGIC and _DATA + _SLOTS * capacity == size
         return self._map if whole else None
+
+
+class NewFrames:
+    """Takes frames out of the memory file at ``path``, each of them once at most.
+
+    Nothing is kept of it in between: a mapping would count three whole frames to this process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._number = 0
+
+    def take(self) -> SharedFrame | None:
+        """Copy the newest frame; None where it was taken before. Raises ``OSError``."""
+        with closing(FrameReader(self._path)) as reader:
+            frame = reader.newest(self._number)
+        if frame is not None:
+            self._number = frame.number
+        return frame
 
 
 def _slot_at(index: int) -> int:

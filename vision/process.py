@@ -36,6 +36,14 @@ class Child(Protocol):
         ...
 
 
+class TellableChild(Child, Protocol):
+    """A running process that is told more than its order."""
+
+    async def tell(self, order: BaseModel) -> None:
+        """Give it a line, and wait until it takes it; one that has ended hears nothing."""
+        ...
+
+
 class Capture(Child, Protocol):
     """A running capture process, as the camera sees it."""
 
@@ -67,9 +75,11 @@ class ChildProcess:
         self.last_words = ""
         self._listener = asyncio.create_task(self._listen(), name="child's stderr")
 
-    def tell(self, order: BaseModel) -> None:
-        """Give it its order, one line."""
+    async def tell(self, order: BaseModel) -> None:
+        """Give it a line, and wait until it takes it; one that has ended hears nothing."""
         self._stdin.write(order.model_dump_json().encode() + b"\n")
+        with contextlib.suppress(ConnectionError):
+            await self._stdin.drain()
 
     async def read(self) -> bytes | None:
         """Wait for a line; empty where it was too long, None at the end."""
@@ -132,7 +142,7 @@ async def start(kind: type[C], module: str, order: BaseModel, *, pass_fds: Seque
         limit=MAX_LINE_BYTES,
     )
     child = kind(process)
-    child.tell(order)
+    await child.tell(order)
     return child
 
 

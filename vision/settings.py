@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
 
+from vision.identity.settings import CameraIdentitySettings
 from vision.plates.settings import CameraPlateSettings
 from vision.section import Section
 from vision.source import SourceKind, kind_of, redact
@@ -85,6 +86,7 @@ class CameraSettings(Section):
     motion: MotionSettings = MotionSettings()
     presence: PresenceSettings = PresenceSettings()
     plates: CameraPlateSettings = CameraPlateSettings()
+    identity: CameraIdentitySettings = CameraIdentitySettings()
 
     @property
     def kind(self) -> SourceKind:

@@ -14,7 +14,18 @@ from agent.errors import SettingsError
 from agent.settings import PUSHED, Settings, SettingsFile
 from vision.source import kind_of
 
-ON_SITE = frozenset({"kiosk", "commands", "door", "link.root", "link.tls", "link.password_file"})
+ON_SITE = frozenset(
+    {
+        "kiosk",
+        "cabinet",
+        "commands",
+        "door",
+        "id_card",
+        "link.root",
+        "link.tls",
+        "link.password_file",
+    }
+)
 """Beside these, every setting that is a path."""
 
 

@@ -1,20 +1,22 @@
 """The local door: HTTP on a Unix socket, for the business application and the person on site."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_json
 
+from agent.identity.requests import MaintenanceRequest
+from agent.local.call import Call, Operate, answer_with, spend
 from agent.local.http_message import Answer, Limits, Request
 from agent.local.http_server import HttpServer
+from agent.local.identity_calls import IdentityCalls, Persons
 from agent.local.openapi import dumps
 from agent.local.peer import user_name
 from agent.local.problem import ProblemError
-from agent.local.routes import Operation, SessionRequest, find
+from agent.local.routes import Operation, SessionRequest, find, room_of
 from commands.desk.desk import Desk
 from commands.desk.follower import Change
 from commands.errors import DeskError
@@ -23,7 +25,7 @@ from contract import Clock
 from contract.actions import MaintenanceOff, MaintenanceOn
 from contract.errors import ContractError
 from contract.health import Health
-from contract.wire import WireModel, parse
+from contract.wire import parse
 
 OnLocalAct = Callable[[str, str], Awaitable[None]]
 """Told ``what`` (an action's name) and ``by`` whom before it is done; what it raises stops it."""
@@ -31,16 +33,6 @@ OnLocalAct = Callable[[str, str], Awaitable[None]]
 _EVENT_STREAM = "text/event-stream"
 _RETRY = b"retry: 1000\n\n"
 _HEARTBEAT = b": alive\n\n"
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One request that found its route."""
-
-    parts: Mapping[str, str]
-    body: Any
-    """Of the route's request model."""
-    uid: int
 
 
 class LocalDoor:
@@ -52,6 +44,7 @@ class LocalDoor:
         status: how the agent is.
         health: the latest sample.
         on_local_act: told what a person on site does.
+        persons: answers about persons.
         clock: the time of rates.
         group: owns the socket, as far as the agent may give it away; default: the agent's own.
         limits: of everything that comes from outside.
@@ -66,6 +59,7 @@ class LocalDoor:
         status: Callable[[], Awaitable[dict[str, Any]]],
         health: Callable[[], Health | None],
         on_local_act: OnLocalAct,
+        persons: Persons,
         clock: Clock,
         group: str | None = None,
         limits: Limits | None = None,
@@ -79,8 +73,13 @@ class LocalDoor:
         self._sessions = TokenBucket(self._limits.sessions_per_hour, 3600, clock)
         self._acts = TokenBucket(self._limits.acts_per_hour, 3600, clock)
         self._name_of = name_of
-        self._server = HttpServer(path, self._handle, group=group, limits=self._limits)
-        self._operations: dict[Operation, Callable[[_Call], Awaitable[Answer]]] = {
+        self._persons = persons
+        self._server = HttpServer(
+            path, self._handle, group=group, limits=self._limits, room_of=room_of
+        )
+        identity = IdentityCalls(persons, desk=desk, by_user=self._by_user, clock=clock)
+        self._operations: dict[Operation, Operate] = {
+            **identity.operations,
             "status": self._status,
             "health": self._health,
             "service": self._service,
@@ -102,76 +101,81 @@ class LocalDoor:
     async def _handle(self, request: Request) -> Answer:
         route, parts = find(request.method, request.path)
         try:
+            limit = max(self._limits.body_bytes, route.room.body_bytes)
             body = (
-                parse(route.request, request.body or b"{}", limit=self._limits.body_bytes)
-                if route.request
-                else None
+                parse(route.request, request.body or b"{}", limit=limit) if route.request else None
             )
-            return await self._operations[route.operation](_Call(parts, body, request.uid))
+            return await self._operations[route.operation](Call(parts, body, request.uid))
         except ContractError as error:
             raise ProblemError(400, f"body: {error}") from None
         except DeskError as error:
-            status = 404 if error.code == "no_such_session" else 409
+            status = 404 if error.code.startswith("no_such_") else 409
             raise ProblemError(status, str(error), code=error.code) from None
 
     # -- one for each operation ------------------------------------------------------------
 
-    async def _status(self, _: _Call) -> Answer:
+    async def _status(self, _: Call) -> Answer:
         return Answer(body=to_json(await self._latest_status()))
 
-    async def _health(self, _: _Call) -> Answer:
+    async def _health(self, _: Call) -> Answer:
         health = self._latest_health()
         if health is None:
             msg = "there is no sample yet: the agent has just begun"
             raise ProblemError(503, msg, headers=(("retry-after", "5"),))
-        return _json(health)
+        return answer_with(health)
 
-    async def _service(self, _: _Call) -> Answer:
-        return _json(self._desk.service)
+    async def _service(self, _: Call) -> Answer:
+        return answer_with(self._desk.service)
 
-    async def _list_sessions(self, _: _Call) -> Answer:
-        return _json(self._desk.sessions.view)
+    async def _list_sessions(self, _: Call) -> Answer:
+        return answer_with(self._desk.sessions.view)
 
-    async def _begin_session(self, call: _Call) -> Answer:
+    async def _begin_session(self, call: Call) -> Answer:
         wanted: SessionRequest = call.body
-        _spend(self._sessions, f"{self._limits.sessions_per_hour} sessions")
-        return _json(await self._desk.sessions.begin(wanted.business, wanted.mode), status=201)
+        spend(self._sessions, f"{self._limits.sessions_per_hour} sessions")
+        return answer_with(
+            await self._desk.sessions.begin(wanted.business, wanted.mode), status=201
+        )
 
-    async def _keep_session_alive(self, call: _Call) -> Answer:
-        return _json(self._desk.sessions.keep_alive(call.parts["id"]))
+    async def _keep_session_alive(self, call: Call) -> Answer:
+        return answer_with(self._desk.sessions.keep_alive(call.parts["id"]))
 
-    async def _end_session(self, call: _Call) -> Answer:
+    async def _end_session(self, call: Call) -> Answer:
         await self._desk.sessions.end(call.parts["id"])
         return Answer(204)
 
-    async def _announcements(self, _: _Call) -> Answer:
-        return _json(self._desk.notices.announcements)
+    async def _announcements(self, _: Call) -> Answer:
+        return answer_with(self._desk.notices.announcements)
 
-    async def _events(self, _: _Call) -> Answer:
+    async def _events(self, _: Call) -> Answer:
         if self._desk.follower_count >= self._limits.streams:
             msg = f"{self._limits.streams} follow already"
             raise ProblemError(503, msg, headers=(("retry-after", "5"),))
         return Answer(media_type=_EVENT_STREAM, stream=self._stream())
 
-    async def _begin_maintenance(self, call: _Call) -> Answer:
-        wanted: MaintenanceOn = call.body
-        by = await self._record_act(MaintenanceOn.ACTION, call.uid)
+    async def _begin_maintenance(self, call: Call) -> Answer:
+        wanted: MaintenanceRequest = call.body
+        staff = self._persons.use(wanted.decision_id, "maintenance") if wanted.decision_id else None
+        by = await self._record_act(MaintenanceOn.ACTION, call.uid, staff)
         await self._desk.closing.begin_maintenance(text=wanted.text, for_s=wanted.for_s, by=by)
-        return _json(self._desk.service)
+        return answer_with(self._desk.service)
 
-    async def _end_maintenance(self, call: _Call) -> Answer:
+    async def _end_maintenance(self, call: Call) -> Answer:
         await self._record_act(MaintenanceOff.ACTION, call.uid)
         await self._desk.closing.end_maintenance()
-        return _json(self._desk.service)
+        return answer_with(self._desk.service)
 
-    async def _openapi(self, _: _Call) -> Answer:
+    async def _openapi(self, _: Call) -> Answer:
         return Answer(body=await asyncio.to_thread(_document))
 
-    async def _record_act(self, what: str, uid: int) -> str:
-        _spend(self._acts, f"{self._limits.acts_per_hour} times that maintenance begins or ends")
-        by = f"local:{await self._name_of(uid)}"
+    async def _record_act(self, what: str, uid: int, staff: str | None = None) -> str:
+        spend(self._acts, f"{self._limits.acts_per_hour} times that maintenance begins or ends")
+        by = f"staff:{staff}" if staff else await self._by_user(uid)
         await self._on_local_act(what, by)
         return by
+
+    async def _by_user(self, uid: int) -> str:
+        return f"local:{await self._name_of(uid)}"
 
     async def _stream(self) -> AsyncGenerator[bytes, None]:
         """All subjects as they are, then every change; ends for who falls behind."""
@@ -187,16 +191,6 @@ class LocalDoor:
                 if change is None:
                     return
                 yield _event(change)
-
-
-def _spend(bucket: TokenBucket, what: str) -> None:
-    if not bucket.take():
-        msg = f"{what} in an hour are the most"
-        raise ProblemError(429, msg, headers=(("retry-after", "60"),))
-
-
-def _json(model: WireModel, *, status: int = 200) -> Answer:
-    return Answer(status, model.model_dump_json(exclude_none=True).encode())
 
 
 def _event(change: Change) -> bytes:

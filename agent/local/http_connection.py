@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from agent.local.http_message import Answer, Limits, Request, answer_for
+from agent.local.http_message import Answer, Limits, Request, RoomOf, answer_for
 from agent.local.problem import ProblemError
 
 _CHUNK = 64 * 1024
@@ -23,13 +23,18 @@ class Connection:
     """Reads requests and writes answers, one after the other."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: Limits
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        limits: Limits,
+        room_of: RoomOf,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self.uid = _uid(writer)
         """The user at the other end, as the kernel says."""
         self._limits = limits
+        self._room_of = room_of
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._clock = asyncio.get_running_loop().time
         self._idle_since: float | None = self._clock()
@@ -115,20 +120,17 @@ class Connection:
         if not head.http_version.startswith(b"1."):
             msg = "this is HTTP/1.1"
             raise ProblemError(505, msg)
+        method, path = head.method.decode("ascii"), _path(head.target)
+        limit = max(self._limits.body_bytes, self._room_of(method, path).body_bytes)
         fields = dict(head.headers)
-        if int(fields.get(b"content-length", b"0")) > self._limits.body_bytes:
-            raise self._too_large()
+        if int(fields.get(b"content-length", b"0")) > limit:
+            raise _too_large(limit)
         body = bytearray()
         while isinstance(part := await self._next_event(), h11.Data):
             body += part.data
-            if len(body) > self._limits.body_bytes:
-                raise self._too_large()
-        return Request(
-            method=head.method.decode("ascii"),
-            path=_path(head.target),
-            body=bytes(body),
-            uid=self.uid,
-        )
+            if len(body) > limit:
+                raise _too_large(limit)
+        return Request(method=method, path=path, body=bytes(body), uid=self.uid)
 
     async def _next_event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
@@ -176,8 +178,9 @@ class Connection:
                 while left > 0 and (data := await self._reader.read(_CHUNK)):
                     left -= len(data)
 
-    def _too_large(self) -> ProblemError:
-        return ProblemError(413, f"the body is larger than {self._limits.body_bytes} bytes")
+
+def _too_large(limit: int) -> ProblemError:
+    return ProblemError(413, f"the body is larger than {limit} bytes")
 
 
 def _uid(writer: asyncio.StreamWriter) -> int:

@@ -15,10 +15,11 @@ class Limits:
     """Followers of events at a time."""
     head_bytes: int = 16 * 1024
     body_bytes: int = 64 * 1024
+    """Where the route allows no more."""
     request_s: float = 5.0
     """From the first byte of a request to its last."""
     answer_s: float = 30.0
-    """To work out an answer."""
+    """To work out an answer, where the route allows no more."""
     write_s: float = 5.0
     """To take what was sent."""
     idle_s: float = 60.0
@@ -31,6 +32,19 @@ class Limits:
     """Of a person on site. Each one is an entry of the audit trail, where older ones give way."""
     heartbeat_s: float = 15.0
     """Between two signs of life on a stream of events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a route allows beyond the limits."""
+
+    body_bytes: int = 0
+    answer_s: float = 0.0
+
+
+NO_MORE = Room()
+RoomOf = Callable[[str, str], Room]
+"""By method and path; also of what is no route."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from agent.local.http_connection import Connection
-from agent.local.http_message import Answer, Handle, Limits, Request, answer_for
+from agent.local.http_message import NO_MORE, Answer, Handle, Limits, Request, RoomOf, answer_for
 from agent.local.problem import ProblemError
 
 SOCKET_MODE = 0o660
@@ -32,15 +32,23 @@ class HttpServer:
         handle: answers requests.
         group: owns the socket, as far as the agent may give it away; default: the agent's own.
         limits: of everything that comes from outside.
+        room_of: what single routes allow beyond that.
     """
 
     def __init__(
-        self, path: Path, handle: Handle, *, group: str | None = None, limits: Limits | None = None
+        self,
+        path: Path,
+        handle: Handle,
+        *,
+        group: str | None = None,
+        limits: Limits | None = None,
+        room_of: RoomOf = lambda _, __: NO_MORE,
     ) -> None:
         self._path = path
         self._handle = handle
         self._group = group
         self._limits = limits or Limits()
+        self._room_of = room_of
         self._open: dict[asyncio.Task[None], Connection] = {}
         self._leaving: dict[asyncio.Task[None], Connection] = {}
 
@@ -61,7 +69,7 @@ class HttpServer:
             await asyncio.to_thread(self._path.unlink, missing_ok=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer, self._limits)
+        connection = Connection(reader, writer, self._limits, self._room_of)
         if self._has_room(connection.uid):
             self._start(connection, self._serve, self._open)
         elif len(self._leaving) < _MAX_LEAVING:
@@ -128,8 +136,9 @@ class HttpServer:
         await _refuse(connection, ProblemError(503, detail, headers=(("retry-after", "1"),)))
 
     async def _answer(self, request: Request) -> Answer:
+        room = self._room_of(request.method, request.path)
         try:
-            async with asyncio.timeout(self._limits.answer_s):
+            async with asyncio.timeout(max(self._limits.answer_s, room.answer_s)):
                 return await self._handle(request)
         except ProblemError as error:
             return answer_for(error)

@@ -18,10 +18,10 @@ _DESCRIPTION = """\
 HTTP/1.1 on the Unix socket of the running agent, by default /run/kiosk-agent/agent.sock; the file's
 group may use it. Times are RFC 3339 in UTC. A field that is not known is left out."""
 _EVENTS = """\
-Server-sent events (HTML standard, 9.2). The first four are what holds now, one a subject; then one
+Server-sent events (HTML standard, 9.2). The first five are what holds now, one a subject; then one
 comes for each change. The data are always the whole of the subject: service, sessions,
-announcements or power. Comments keep the line alive. Who reads too slowly is hung up on, and begins
-anew."""
+announcements, power or identity. Comments keep the line alive. Who reads too slowly is hung up on,
+and begins anew."""
 _ANY_PROBLEM = "Not done; the body says why."
 
 

@@ -16,7 +16,8 @@ class Problem(WireModel):
     type: str = Field(
         default="about:blank",
         description=f"What a program tells it by: {TYPE_PREFIX} and one of locked, maintenance, "
-        "going_down, too_many_sessions, no_such_session; or about:blank: the status says it.",
+        "going_down, too_many_sessions, no_such_session, no_such_decision, no_such_person, "
+        "no_card, not_applicable; or about:blank: the status says it.",
     )
     title: str
     status: int = Field(ge=400, le=599)

@@ -5,9 +5,30 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from agent.identity.requests import (
+    MAX_BODY_BYTES,
+    CabinetRequest,
+    CardRequest,
+    CardView,
+    CheckAnswer,
+    EnrolledView,
+    EnrollRequest,
+    IdentifyRequest,
+    MaintenanceRequest,
+    OverrideRequest,
+    RemovedView,
+    StaffView,
+    VerifyRequest,
+)
+from agent.local.http_message import NO_MORE, Room
 from agent.local.problem import ProblemError
-from commands.desk.view import AnnouncementsView, ServiceView, SessionsView, SessionView
-from contract.actions import MaintenanceOn
+from commands.desk.view import (
+    AnnouncementsView,
+    IdentityView,
+    ServiceView,
+    SessionsView,
+    SessionView,
+)
 from contract.business import Mode
 from contract.health import Health
 from contract.wire import Name, WireModel
@@ -24,6 +45,16 @@ Operation = Literal[
     "events",
     "begin_maintenance",
     "end_maintenance",
+    "identity",
+    "verify_identity",
+    "identify_staff",
+    "cancel_check",
+    "override_decision",
+    "read_card",
+    "open_cabinet",
+    "list_staff",
+    "enroll_staff",
+    "remove_staff",
     "openapi",
 ]
 
@@ -51,9 +82,17 @@ class Route:
     response: type[WireModel] | None = None
     problems: dict[int, str] = field(default_factory=dict)
     """What else it may answer, beside what any route may."""
+    room: Room = NO_MORE
 
 
 _NO_SESSION = {404: "No such session is open."}
+_NOT_APPLICABLE = {
+    404: "No such decision is remembered.",
+    409: "It is too old, was for something else or was used already.",
+}
+_OWNERS = {403: "Only root and the agent's own user may."}
+_CHECK = Room(body_bytes=MAX_BODY_BYTES, answer_s=140.0)
+_SLOW = Room(answer_s=140.0)
 
 ROUTES = (
     Route("GET", "/v1/status", "status", "How the agent is, as `kiosk-agent status` shows it."),
@@ -121,8 +160,9 @@ ROUTES = (
         "/v1/maintenance",
         "begin_maintenance",
         "Somebody works on the kiosk: business rests.",
-        request=MaintenanceOn,
+        request=MaintenanceRequest,
         response=ServiceView,
+        problems=_NOT_APPLICABLE,
     ),
     Route(
         "DELETE",
@@ -130,6 +170,98 @@ ROUTES = (
         "end_maintenance",
         "The work is over; also where there was none.",
         response=ServiceView,
+    ),
+    Route(
+        "GET",
+        "/v1/identity",
+        "identity",
+        "The identity check that is under way, or how the last one ended.",
+        response=IdentityView,
+    ),
+    Route(
+        "POST",
+        "/v1/identity/verify",
+        "verify_identity",
+        "Compare the person before the camera with a document's portrait; answers when decided.",
+        request=VerifyRequest,
+        response=CheckAnswer,
+        problems=_NO_SESSION,
+        room=_CHECK,
+    ),
+    Route(
+        "POST",
+        "/v1/identity/identify",
+        "identify_staff",
+        "Look for the person before the camera among enrolled staff; answers when decided.",
+        request=IdentifyRequest,
+        response=CheckAnswer,
+        room=_SLOW,
+    ),
+    Route(
+        "DELETE",
+        "/v1/identity/check",
+        "cancel_check",
+        "End the check that is under way; it is answered with refer.",
+        status=204,
+        problems={404: "None is under way."},
+    ),
+    Route(
+        "POST",
+        "/v1/identity/decisions/{id}/override",
+        "override_decision",
+        "Record that business goes on although the check did not end in a match.",
+        status=204,
+        request=OverrideRequest,
+        problems=_NOT_APPLICABLE,
+    ),
+    Route(
+        "POST",
+        "/v1/sessions/{id}/card",
+        "read_card",
+        "Read the identity card on the reader; what it says is kept until the session ends.",
+        request=CardRequest,
+        response=CardView,
+        problems={
+            404: "No such session is open.",
+            409: "No card could be read; the detail says why.",
+        },
+        room=_SLOW,
+    ),
+    Route(
+        "POST",
+        "/v1/cabinet/open",
+        "open_cabinet",
+        "Let a member of staff who was recognised for it open the cabinet.",
+        status=204,
+        request=CabinetRequest,
+        problems=_NOT_APPLICABLE,
+    ),
+    Route(
+        "GET",
+        "/v1/staff",
+        "list_staff",
+        "Who is enrolled.",
+        response=StaffView,
+        problems=_OWNERS,
+    ),
+    Route(
+        "POST",
+        "/v1/staff",
+        "enroll_staff",
+        "Enrol the person before the camera; answers when done.",
+        status=201,
+        request=EnrollRequest,
+        response=EnrolledView,
+        problems={**_OWNERS, 409: "They could not be enrolled; the detail says why."},
+        room=_SLOW,
+    ),
+    Route(
+        "DELETE",
+        "/v1/staff/{subject}",
+        "remove_staff",
+        "Delete what is stored of a person; the answer is the receipt.",
+        response=RemovedView,
+        problems={**_OWNERS, 404: "Nobody of this name is enrolled."},
     ),
     Route("GET", "/v1/openapi.json", "openapi", "This interface as an OpenAPI document."),
 )
@@ -151,6 +283,14 @@ def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
         raise ProblemError(405, detail, headers=(("allow", allowed),))
     detail = f"nothing is at {path[:200]}; see /v1/openapi.json"
     raise ProblemError(404, detail)
+
+
+def room_of(method: str, path: str) -> Room:
+    """Return what a route allows beyond the limits; nothing for what is no route."""
+    try:
+        return find(method, path)[0].room
+    except ProblemError:
+        return NO_MORE
 
 
 def _match(pattern: str, path: str) -> dict[str, str] | None:

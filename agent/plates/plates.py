@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from agent.plates.pseudonym import MAX_FILE_BYTES, Pseudonyms
 from agent.plates.reports import PlateReports
 from agent.plates.watch_lists import WatchLists
+from agent.pseudonym import MAX_FILE_BYTES, Pseudonyms
 from agent.state_file import StateFile
 from agent.supervisor import Start
 from contract import Clock, Data

@@ -3,8 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
-from agent.plates.pseudonym import Pseudonyms
 from agent.plates.watch_lists import Match, WatchLists
+from agent.pseudonym import Pseudonyms
 from contract.message import Publish
 from contract.plates import STATISTICS, Alternative, DoubtfulCharacter, PlateHit, PlateRead
 from vision.plates.grammar import Kind, judge

@@ -57,20 +57,24 @@ def _signers(arguments: ConfigPush) -> int:
     """How many persons must sign.
 
     Two: to move a kiosk to another broker, for that takes its password along; to have plates
-    told in plain text, or those told that a kiosk keeps to itself; and to change how long plates
-    are kept and pseudonyms hold.
+    told in plain text, or those told that a kiosk keeps to itself; to change how long plates are
+    kept and pseudonyms hold; and to change how faces are compared, before which cameras, and for
+    how long they are kept.
     """
     settings = arguments.settings
     cameras = settings.get("camera")
-    bare = isinstance(cameras, list) and any(map(_bares_plates, cameras))
-    return 2 if bare or settings.keys() & {"link", "plates"} else 1
+    personal = isinstance(cameras, list) and any(map(_bares_persons, cameras))
+    return 2 if personal or settings.keys() & {"link", "plates", "identity"} else 1
 
 
-def _bares_plates(camera: object) -> bool:
-    plates = camera.get("plates") if isinstance(camera, dict) else None
-    return isinstance(plates, dict) and (
+def _bares_persons(camera: object) -> bool:
+    if not isinstance(camera, dict):
+        return False
+    plates = camera.get("plates")
+    bares_plates = isinstance(plates, dict) and (
         bool(plates.get("plain_text_purpose")) or "suppress" in plates
     )
+    return bares_plates or "identity" in camera
 
 
 def _result(outcome: ConfigChanged) -> Result:

@@ -10,13 +10,13 @@ from commands.desk.notices import Notices
 from commands.desk.record import Record
 from commands.desk.sessions import Sessions, session_end
 from commands.desk.state import DeskState, Store
-from commands.desk.view import ServiceView, Subject, View
+from commands.desk.view import IdentityView, ServiceView, Subject, View
 from commands.errors import DeskError
 from commands.machine import PowerKind
 from contract import Clock
 from contract.message import Publish
 
-SUBJECTS: tuple[Subject, ...] = ("service", "sessions", "announcements", "power")
+SUBJECTS: tuple[Subject, ...] = ("service", "sessions", "announcements", "power", "identity")
 
 
 class Desk:
@@ -46,6 +46,7 @@ class Desk:
         self._record = Record(clock=clock, publish=publish, store=store, state=self._state)
         self._followers = Followers()
         self._woken = asyncio.Event()
+        self._identity = IdentityView()
         self.closing = Closing(
             clock=clock,
             commit=self._record.commit,
@@ -100,6 +101,16 @@ class Desk:
         """The machine does not go down after all."""
         self.notices.withdraw_power()
 
+    def show_identity(self, view: IdentityView) -> None:
+        """Show how an identity check stands."""
+        self._identity = view
+        self._tell("identity")
+
+    @property
+    def identity(self) -> IdentityView:
+        """How the identity check stands, or how the last one ended."""
+        return self._identity
+
     @property
     def is_saved(self) -> bool:
         """Whether what holds now would survive a restart."""
@@ -149,6 +160,8 @@ class Desk:
                 return self.notices.announcements
             case "power":
                 return self.notices.power
+            case "identity":
+                return self._identity
 
     def _tell(self, *subjects: Subject) -> None:
         self._woken.set()

@@ -64,12 +64,36 @@ class PowerView(WireModel):
     text: ScreenText = ""
 
 
-Subject = Literal["service", "sessions", "announcements", "power"]
-View = ServiceView | SessionsView | AnnouncementsView | PowerView
+class PromptView(WireModel):
+    """What the person before the camera is asked for."""
+
+    code: Name
+    zh: ScreenText
+    en: ScreenText
+
+
+class IdentityView(WireModel):
+    """The identity check that is under way, or how the last one ended."""
+
+    check: Literal["none", "verify", "identify", "enroll"] = "none"
+    camera: Name | None = None
+    session_id: MessageId | None = None
+    prompts: tuple[PromptView, ...] = Field(
+        default=(), max_length=8, description="The first one matters most."
+    )
+    steps_left: int = Field(default=0, ge=0, description="Of the challenge.")
+    until: UtcTime | None = Field(default=None, description="When the check ends at the latest.")
+    decision_id: MessageId | None = Field(default=None, description="Of the check that is over.")
+    outcome: Literal["match", "no_match", "refer"] | None = None
+
+
+Subject = Literal["service", "sessions", "announcements", "power", "identity"]
+View = ServiceView | SessionsView | AnnouncementsView | PowerView | IdentityView
 VIEWS: dict[Subject, type[WireModel]] = {
     "service": ServiceView,
     "sessions": SessionsView,
     "announcements": AnnouncementsView,
     "power": PowerView,
+    "identity": IdentityView,
 }
 """The name of each event and its data: always the whole of the subject, never a difference."""

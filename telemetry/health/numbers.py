@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contract.health import CameraHealth
+from contract.health import CameraHealth, PeripheralHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +18,4 @@ class AgentNumbers:
     outbox_lost: int = 0
     link_reconnects: int = 0
     cameras: tuple[CameraHealth, ...] = ()
+    peripherals: tuple[PeripheralHealth, ...] = ()

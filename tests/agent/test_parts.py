@@ -20,6 +20,8 @@ from tests.support.clock import START, ManualClock
 from tests.support.fake_broker import FakeBroker
 from tests.support.messages import TOPICS
 from vision.camera import Camera
+from vision.identity.report import IdentityOrder
+from vision.identity.watcher import IdentityWatch
 from vision.order import Order
 from vision.plates.report import PlateOrder
 from vision.plates.watcher import PlateWatch, Told
@@ -62,6 +64,7 @@ class House:
         self.rest = False
         self.captures: list[str] = []
         self.reads: list[tuple[int, int]] = []
+        self.compares: list[tuple[int, int]] = []
         self.monitors = 0
         self.levels: list[str] = []
         first = settings()
@@ -89,6 +92,7 @@ class House:
             make_health=self._make_health,
             make_camera=self._make_camera,
             make_plates=self._make_plates,
+            make_identity=self._make_identity,
             set_level=self.levels.append,
             cameras_rest=lambda: self.rest,
         )
@@ -111,6 +115,20 @@ class House:
         return PlateWatch(
             camera.name, order, clock=self.clock, tell=self._tell, start=self._read_plates
         )
+
+    def _make_identity(self, camera, shared, frames) -> IdentityWatch:
+        order = IdentityOrder(frames=frames, settings=camera.identity, identity=shared)
+        return IdentityWatch(
+            camera.name,
+            order,
+            clock=self.clock,
+            present=lambda *_: None,
+            start=self._compare_faces,
+        )
+
+    async def _compare_faces(self, order: IdentityOrder) -> SilentCapture:
+        self.compares.append((memory(order.frames), order.identity.threads))
+        return SilentCapture()
 
     async def _read_plates(self, order: PlateOrder) -> SilentCapture:
         # What lies at the path when the process opens it is what it reads.
@@ -244,6 +262,26 @@ async def test_plates_live_with_their_camera(house: House):
     await house.settle()
     assert house.parts.tasks == {"link", "health", "camera.a", "camera.b"}
     assert [health.plates for health in house.parts.camera_health()] == [None, None]
+
+
+async def test_faces_are_compared_where_enabled(house: House):
+    """Beside plates, from the same frames, and anew when the settings they share change."""
+    both = {"camera": [{**PLATES["camera"][0], "identity": {"enabled": True}}]}
+    await house.parts.apply(settings(**both))
+    await house.settle()
+    frames = memory(house.parts.frames["a"])
+    assert house.compares == [(frames, 1)]
+    assert house.parts.tasks == {"link", "health", "camera.a", "plates.a", "identity.a"}
+    [health] = house.parts.camera_health()
+    assert health.identity is not None
+    assert list(house.parts.identity) == ["a"]
+    await house.parts.apply(settings(**both, identity={"threads": 2}))
+    await house.settle()
+    assert house.compares == [(frames, 1), (frames, 2)]
+    assert house.reads == [(frames, 1)]
+    await house.parts.apply(settings(**PLATES))
+    assert house.parts.tasks == {"link", "health", "camera.a", "plates.a"}
+    assert not house.parts.identity
 
 
 async def test_plates_never_read_another_cameras_frames(house: House):

@@ -1,4 +1,4 @@
-"""Messages about plates in one line, for people."""
+"""Messages about plates and persons in one line, for people."""
 
 from datetime import timedelta
 
@@ -7,6 +7,7 @@ import pytest
 from console.arguments import read_arguments
 from console.describe import describe
 from contract import open_message, seal
+from contract.identity import IdentityDecision, SupervisionFinding
 from contract.plates import PlateHit, PlateRead
 from tests.support.clock import START, ManualClock
 
@@ -89,3 +90,41 @@ def test_a_date_is_an_argument():
     texts = ["name=a", "purpose=b", "expires=2026-12-01T08:00:00+08:00", f"entries:={entries}"]
     arguments = read_arguments("plates.watchlist.put", texts)
     assert arguments["expires"] == "2026-12-01T08:00:00+08:00"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"outcome": "match", "pseudonym": "0123456789abcdef" * 2, "camera": "counter"},
+            "verify match for licence.renew of 0123456789ab camera counter 1.5 s",
+        ),
+        (
+            {"outcome": "refer", "reasons": ("turned", "timeout")},
+            "verify refer turned, timeout for licence.renew 1.5 s",
+        ),
+    ],
+)
+def test_a_decision_in_one_line(changes, line):
+    """Outcome and reasons stand first; the person is a pseudonym."""
+    decision = {
+        "decision_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+        "check": "verify",
+        "purpose": "licence.renew",
+        "consent_code": "c-1",
+        "took_ms": 1500,
+    }
+    assert said(IdentityDecision(**decision | changes)) == line
+
+
+def test_a_finding_in_one_line():
+    """The rule and its sentence, and how long it lasted."""
+    finding = SupervisionFinding(
+        finding_id="01890a5d-ac96-774b-bcce-b302099a8057",
+        rule="counter_unattended",
+        phase="end",
+        text="staff is back at the counter",
+        begun=START,
+        duration_s=75.4,
+    )
+    assert said(finding) == "counter_unattended end after 75 s: staff is back at the counter"

@@ -24,6 +24,7 @@ class OperatorLine:
     def __init__(self, port: int, *keys: PrivateKey) -> None:
         self._keys: Sequence[PrivateKey] = keys
         self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.media: list[bytes] = []
         self._news = threading.Condition()
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id="operator", protocol=paho.MQTTv5
@@ -37,6 +38,9 @@ class OperatorLine:
         assert subscribed.wait(10)
 
     def _take(self, _client, _data, message: paho.MQTTMessage) -> None:
+        if "/up/media/" in message.topic:
+            self.media.append(message.payload)
+            return
         with self._news:
             self.heard.append((message.topic.removeprefix(f"{BASE}/"), json.loads(message.payload)))
             self._news.notify_all()

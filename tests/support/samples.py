@@ -2,11 +2,24 @@
 
 from datetime import UTC, datetime
 
-from contract import Data, audit, business, config, events, gap, health, plates, receipt, state
+from contract import (
+    Data,
+    audit,
+    business,
+    config,
+    events,
+    gap,
+    health,
+    identity,
+    plates,
+    receipt,
+    state,
+)
 
 TIME = datetime(2026, 11, 1, 7, 59, 30, 250_000, tzinfo=UTC)
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 HASH = "a" * 64
+_ENROLMENT = "0123456789abcdef"
 _SESSION = {"session_id": ID, "business": "violation.pay", "mode": "self_service"}
 _PICTURE = {
     "camera": "front",
@@ -44,6 +57,19 @@ _CAMERA = health.CameraHealth(
         dropped=0,
         restarts=3,
         rss_bytes=120_000_000,
+    ),
+    identity=health.IdentityHealth(
+        state="watching",
+        text="the list of staff cannot be opened",
+        looks=100,
+        look_ms=25.5,
+        enrolled=12,
+        checks=9,
+        matches=5,
+        no_matches=1,
+        referrals=3,
+        restarts=1,
+        rss_bytes=150_000_000,
     ),
 )
 _NUMBERS = {
@@ -103,6 +129,15 @@ SAMPLES: tuple[Data, ...] = (
         **_NUMBERS,
         **_TEXTS,
         cameras=(_CAMERA,),
+        peripherals=(
+            health.PeripheralHealth(
+                name="id-card-reader",
+                kind="id_card_reader",
+                state="fault",
+                code="not_authorised",
+                text="its supplier must do that",
+            ),
+        ),
         alarms=(health.ActiveAlarm(**_ALARM, raised=TIME, text="4% free"),),
     ),
     gap.Gap(
@@ -179,6 +214,77 @@ SAMPLES: tuple[Data, ...] = (
         views=3,
         begin=TIME,
         expires=TIME,
+    ),
+    events.PeripheralChanged(
+        peripheral="id-card-reader",
+        device="id_card_reader",
+        state="absent",
+        code="gone",
+        text="/dev/ttyUSB0 went away: it was unplugged",
+    ),
+    identity.IdentityDecision(
+        decision_id=ID,
+        check="verify",
+        camera="front",
+        session_id=ID,
+        purpose="licence.renew",
+        consent_code="consent/2026/17",
+        outcome="refer",
+        reasons=("turned", "timeout"),
+        pseudonym="0123456789abcdef0123456789abcdef",
+        pseudonym_key_id="0123abcd",
+        enrolment=_ENROLMENT,
+        liveness="challenge",
+        detector="dlib-hog-1",
+        recogniser="dlib-resnet-1",
+        calibration="faces-1",
+        frames=5,
+        took_ms=2400,
+    ),
+    identity.IdentityOverridden(
+        decision_id=ID,
+        session_id=ID,
+        outcome="refer",
+        reason="known to staff",
+        by=f"staff:{_ENROLMENT}",
+    ),
+    identity.CabinetOpened(enrolment=_ENROLMENT, decision_id=ID, for_s=10.0),
+    identity.PersonEnrolled(
+        enrolment=_ENROLMENT,
+        purposes=("presence", "cabinet"),
+        consent_code="consent/2026/18",
+        expires=TIME,
+        recogniser="dlib-resnet-1",
+        persons=12,
+        by="local:root",
+    ),
+    identity.PersonRemoved(
+        enrolments=(_ENROLMENT,),
+        reason="asked",
+        deleted=1,
+        digest=HASH,
+        persons=11,
+        by="local:root",
+    ),
+    identity.StaffBegin(camera="front", enrolment=_ENROLMENT),
+    identity.StaffEnd(
+        camera="front", enrolment=_ENROLMENT, begun=TIME, duration_s=600.0, reason="left"
+    ),
+    identity.SupervisionFinding(
+        finding_id=ID,
+        rule="other_person",
+        phase="end",
+        text="somebody else stood at the counter",
+        begun=TIME,
+        duration_s=42.0,
+        camera="front",
+        session_id=ID,
+        business="violation.pay",
+        enrolment=_ENROLMENT,
+        decision_ids=(ID,),
+        count=3,
+        ended="session_ended",
+        ended="over",
     ),
     events.AlarmRaised(**_ALARM, text="4% free", value=4.0, threshold=5.0),
     events.AlarmCleared(**_ALARM, raised=TIME, duration_s=60.0, value=12.0),

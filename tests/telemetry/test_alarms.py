@@ -1,5 +1,5 @@
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contract.events import AlarmCleared, AlarmRaised
-from contract.health import CameraHealth, Health
+from contract.health import CameraHealth, Health, PeripheralHealth
 from contract.message import Data, seal
 from contract.stamp import Stamp
 from telemetry.alarm_rules import DEFAULT_RULES, AlarmRule, AlarmSettings
@@ -57,6 +57,10 @@ def camera(name: str = "front", **values: Any) -> CameraHealth:
     return CameraHealth(
         name=name, frames_per_s=25.0, decode_errors=0, dropped_frames=0, restarts=0, **values
     )
+
+
+def peripheral(state: Literal["ok", "fault", "absent"]) -> PeripheralHealth:
+    return PeripheralHealth(name="id-card-reader", kind="id_card_reader", state=state, code="x")
 
 
 async def test_a_high_value_is_raised_after_its_hold_time_and_cleared_after_its_own():
@@ -175,6 +179,19 @@ async def test_a_camera_that_is_no_longer_configured_is_not_lost():
     assert story.published[0].code == "camera.tampered"
 
 
+@pytest.mark.parametrize("state", ["fault", "absent"])
+async def test_a_peripheral_that_does_not_work_is_an_alarm_until_it_does(state):
+    """Broken or unplugged; the alarm names it, and one that is no longer set up has none."""
+    story = Story()
+    broken, well = [(peripheral(state),)] * 8, [(peripheral("ok"),)] * 4
+    for peripherals in [*broken, *well, *broken, *[()] * 4]:
+        await story.board.observe_health(sample(peripherals=peripherals), "synced")
+        await story.clock.advance(5)
+    assert story.kinds == ["alarm.raised", "alarm.cleared"] * 2
+    assert story.published[0].code == "peripheral.fault"
+    assert story.published[0].subject == "id-card-reader"
+
+
 async def test_a_sample_is_judged_by_every_rule():
     """Each value of the message that has a rule can raise its alarm, and so can the clock."""
     story = Story()
@@ -191,6 +208,7 @@ async def test_a_sample_is_judged_by_every_rule():
         modem_signal_percent=5.0,
         outbox_used_percent=80.0,
         cameras=(camera(state="lost", conditions=("black",)),),
+        peripherals=(peripheral("fault"),),
     ).model_copy(update={"agent_loop_lag_ms": 5000.0})
     for _ in range(200):
         await story.board.observe_health(bad, "unsynced")

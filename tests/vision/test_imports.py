@@ -13,8 +13,10 @@ HEAVY = ("numpy", "cv2", "dlib", "onnxruntime", "torch", "ultralytics")
     [
         ("agent.daemon", HEAVY),
         ("vision.plates.watcher", HEAVY),
+        ("vision.identity.watcher", HEAVY),
         ("vision.capture", ("contract", "structlog", "asyncio", "onnxruntime")),
         ("vision.plates.watch", ("contract", "structlog", "asyncio", "dlib", "torch")),
+        ("vision.identity.watch", ("contract", "structlog", "asyncio", "torch")),
     ],
 )
 def test_who_imports_what(modules, absent):

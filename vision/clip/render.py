@@ -42,6 +42,24 @@ def frames(scene: Scene) -> Iterator[Image]:
         yield np.asarray(picture, np.uint8)
 
 
+def render_portrait(path: Path) -> None:
+    """Write a picture (PNG) of the person at the counter, as on a document.
+
+    Raises:
+        RenderError: the file cannot be written.
+    """
+    background = counter.background(HEIGHT_PX, WIDTH_PX)
+    picture = counter.frame(background, counter.person(), SECONDS / 2)[100:600, 400:880]
+    part = path.with_name(f".{path.stem}.{os.getpid()}.png")
+    try:
+        if not cv2.imwrite(str(part), picture):
+            msg = f"the portrait cannot be written to {path}"
+            raise RenderError(msg)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def render_demo_clip(path: Path, scene: Scene) -> None:
     """Write a clip (MJPEG in AVI) to ``path``, whole or not at all.
 

@@ -1,23 +1,83 @@
 """The list of models: name, file, task, hash, licence, origin and measured figures of each.
 
 The project's own is ``manifest.toml`` beside this file. Who brings other networks writes one of
-the same form; a file in it is named by its path, relative to the list or absolute.
+the same form; a file in it is named by its path, relative to the list, or to the installed package
+that brings it, or absolute.
 """
 
 import hashlib
 import tomllib
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from vision.models.errors import ManifestError, MissingModelError, WrongHashError
 
 SHIPPED = Path(__file__).with_name("manifest.toml")
 """The project's own list."""
 
-Role = Literal["plate-detector", "plate-reader", "face-detector", "face-recogniser"]
+Role = Literal[
+    "plate-detector",
+    "plate-reader",
+    "face-detector",
+    "face-landmarks",
+    "face-recogniser",
+    "presentation-attack",
+]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Similarity = Annotated[float, Field(ge=-1, le=1)]
+
+
+class Calibration(BaseModel):
+    """What similarities of a face recogniser mean: thresholds, and the set they were found on.
+
+    The rates are those at ``match_at`` on the set's pairs, with their 95 % confidence intervals.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+    """It stands in the events."""
+    set: str
+    """Its name."""
+    pictures: int
+    persons: int
+    genuine_pairs: int
+    """Two pictures of one person."""
+    impostor_pairs: int
+    """Two pictures of two persons."""
+    match_at: Similarity
+    """As similar or more: the same person."""
+    no_match_below: Similarity
+    """Less similar: another person. Between the two it is left to a human."""
+    identify_at: Similarity
+    """As similar or more: the one of many enrolled."""
+    fmr: Rate
+    """False matches, of the pairs of two persons."""
+    fmr_low: Rate
+    fmr_high: Rate
+    fnmr: Rate
+    """Missed matches, of the pairs of one person."""
+    fnmr_low: Rate
+    fnmr_high: Rate
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.no_match_below <= self.match_at <= self.identify_at:
+            msg = "no_match_below, match_at and identify_at must not fall"
+            raise ValueError(msg)
+        return self
 
 
 class Model(BaseModel):
@@ -27,8 +87,10 @@ class Model(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
     """With its version: it stands in the events."""
+    package: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """An installed package that brings the file; it is looked for and never imported."""
     file: Path
-    """As listed, beside the list; absolute once it is read."""
+    """As listed, beside the list or in the package; absolute once it is read."""
     role: Role
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     licence: str
@@ -38,10 +100,14 @@ class Model(BaseModel):
     made: date
     figures: dict[str, float | int | str] = {}
     """What was measured, the unit in the name."""
+    calibration: Calibration | None = None
+    """Of a face recogniser."""
 
     @field_validator("file")
     @classmethod
     def _beside_the_list(cls, file: Path, info: ValidationInfo) -> Path:
+        if package := info.data.get("package"):
+            return (_folder(package) or Path(package)) / file
         return Path(info.context) / file if info.context else file
 
     def read(self) -> bytes:
@@ -51,6 +117,9 @@ class Model(BaseModel):
             MissingModelError: it is not there or cannot be read.
             WrongHashError: it is another file.
         """
+        if self.package and not self.file.is_absolute():
+            msg = f"model {self.name}: the package {self.package} is not installed; install again"
+            raise MissingModelError(msg)
         try:
             content = self.file.read_bytes()
         except OSError as error:
@@ -65,6 +134,13 @@ class Model(BaseModel):
             )
             raise WrongHashError(msg)
         return content
+
+
+def _folder(package: str) -> Path | None:
+    """Find an installed package."""
+    spec = find_spec(package)
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))).absolute() if places else None
 
 
 class Manifest(BaseModel):

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from vision import life
+from vision.life import Beat, Failed, LifeReport
 from vision.plates.plate import Reading
 from vision.plates.settings import CameraPlateSettings, PlateSettings
 
@@ -20,29 +22,13 @@ class PlateOrder(BaseModel):
     plates: PlateSettings
 
 
-class _Report(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Opened(_Report):
+class Opened(life.Opened):
     """The models are loaded."""
 
-    kind: Literal["opened"] = "opened"
-    detector: str
     reader: str
 
 
-class Beat(_Report):
-    """A sign of life, about once a second; counts are since the process started."""
-
-    kind: Literal["beat"] = "beat"
-    looks: int
-    look_ms: float | None = None
-    """Of the newest look."""
-    rss_bytes: int
-
-
-class Seen(_Report):
+class Seen(LifeReport):
     """A vehicle's plate: as soon as it is sure, and once when the vehicle has left."""
 
     kind: Literal["seen"] = "seen"
@@ -59,15 +45,6 @@ class Seen(_Report):
     number of characters."""
     width_px: int
     views: int
-
-
-class Failed(_Report):
-    """The last word of a process that gives up."""
-
-    kind: Literal["failed"] = "failed"
-    reason: Literal["model", "crashed"]
-    """``model``: what is installed or set is at fault, and another try soon would end the same."""
-    text: Annotated[str, Field(max_length=1024)]
 
 
 Report = Opened | Beat | Seen | Failed

@@ -2,17 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-import cv2
-import numpy as np
-
 from vision.plates.passage import Passage, Passages
-from vision.plates.picture import PictureError, as_bgr
 from vision.plates.recognise import Recogniser
-from vision.source import redact
-
-_USUAL_FPS = 25.0
-_OPEN_MS = 10_000
-_READ_MS = 20_000
+from vision.video import frames_of
 
 
 def video_passages(
@@ -25,38 +17,12 @@ def video_passages(
 ) -> Iterator[Passage]:
     """Yield each passage when it is over; times are seconds since the first frame.
 
-    ``per_s`` frames of each second are looked at, the others only decoded as far as they must be.
-    ``progress`` is told how far the video is, 0 to 1, or None where nobody knows its length.
+    ``per_s`` and ``progress`` are those of :func:`vision.video.frames_of`.
 
     Raises:
         PictureError: the video cannot be opened, or has no frame.
     """
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READ_MS]
-    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
-    if not capture.isOpened():
-        msg = f"{redact(source)} is no video that can be opened"
-        raise PictureError(msg)
-    try:
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        step = 1 / (fps if 0 < fps <= 240 else _USUAL_FPS)
-        total = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        frames, due = 0, 0.0
-        while capture.grab():
-            now = frames * step
-            frames += 1
-            progress(frames / total if total > 0 else None)
-            if now + step / 2 < due:
-                continue
-            due = max(due + 1 / per_s, now)
-            shown, frame = capture.retrieve()
-            if not shown or frame is None:
-                continue
-            picture = as_bgr(np.asarray(frame, np.uint8))
-            size = picture.shape[1], picture.shape[0]
-            yield from passages.update(recogniser.find(picture), now, size)
-        if not frames:
-            msg = f"{redact(source)} has no frame that can be read"
-            raise PictureError(msg)
-        yield from passages.flush()
-    finally:
-        capture.release()
+    for now, picture in frames_of(source, per_s=per_s, progress=progress):
+        size = picture.shape[1], picture.shape[0]
+        yield from passages.update(recogniser.find(picture), now, size)
+    yield from passages.flush()

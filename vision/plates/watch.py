@@ -5,20 +5,19 @@ Frames are looked at while something moves, or a plate is in view that was not r
 parked car costs no more than an empty street.
 """
 
-import ctypes
 import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from typing import NoReturn
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import cv2
 
-from vision.child import Reporter, await_end, begin, rss_bytes
-from vision.frames import Frame, FrameReader, SharedFrame
+from vision.child import Reporter, await_end, begin, give_large_blocks_back, rss_bytes
+from vision.frames import Frame, NewFrames
+from vision.life import Beat, Failed
 from vision.models.errors import ModelError
 from vision.motion import Motion
 from vision.plates.backends import open_recogniser
@@ -26,14 +25,12 @@ from vision.plates.passage import Passage, PassageRules, Passages
 from vision.plates.picture import as_bgr
 from vision.plates.plate import Plate
 from vision.plates.recognise import Recogniser
-from vision.plates.report import Beat, Failed, Opened, PlateOrder, Seen
+from vision.plates.report import Opened, PlateOrder, Seen
 from vision.plates.settings import PlateSettings
 from vision.scene import small_grey
 from vision.settings import MotionSettings
 
 _BEAT_S = 1.0
-_M_MMAP_THRESHOLD = -3
-_LARGE_BYTES = 128 * 1024
 _QUIET_S = 2.0
 """So long after the last motion frames are looked at."""
 _MOTION = MotionSettings(begin_percent=0.2, end_percent=0.1)
@@ -107,12 +104,11 @@ class Worker:
     """Takes frames at a steady rate and reports."""
 
     def __init__(self, order: PlateOrder, recogniser: Recogniser, reporter: Reporter) -> None:
-        self._frames = order.frames
+        self._frames = NewFrames(order.frames)
         self._period = 1 / order.settings.per_s
         rules = PassageRules(min_character=order.settings.min_character)
         self._follower = Follower(recogniser, rules)
         self._reporter = reporter
-        self._number = 0
         self._look_ms: float | None = None
 
     def run(self) -> NoReturn:
@@ -128,7 +124,7 @@ class Worker:
             time.sleep(min(due, beat) - now if min(due, beat) > now else 0)
 
     def _take_newest(self) -> None:
-        frame = self._newest()
+        frame = self._frames.take()
         if frame is None:
             seen = self._follower.miss(time.clock_gettime(time.CLOCK_BOOTTIME))
         else:
@@ -138,14 +134,6 @@ class Worker:
                 self._look_ms = round((time.monotonic() - began) * 1000, 1)
         for report in seen:
             self._reporter.send(report)
-
-    def _newest(self) -> SharedFrame | None:
-        # A mapping that is kept would count three whole frames to this process.
-        with closing(FrameReader(self._frames)) as reader:
-            frame = reader.newest(self._number)
-        if frame is not None:
-            self._number = frame.number
-        return frame
 
     def _beat(self) -> None:
         looks = self._follower.looks
@@ -164,8 +152,7 @@ def main(load: Callable[[PlateSettings], Recogniser] = load) -> NoReturn:
     line, reporter = begin()
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
-        # What is large goes back at once; malloc would raise the limit to the largest picture.
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        give_large_blocks_back()
         cv2.setNumThreads(1)
         order = PlateOrder.model_validate_json(line)
         recogniser = load(order.plates)

@@ -6,29 +6,20 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal
 
 import structlog
 
 from contract import Clock, Stamp
 from contract.health import PlateHealth
+from vision.keeper import Keeper
 from vision.plates.grammar import Verdict, judge
 from vision.plates.plate import Reading
-from vision.plates.report import Beat, Failed, Opened, PlateOrder, Seen, parse_report
+from vision.plates.report import Opened, PlateOrder, Report, Seen, parse_report
 from vision.process import Child, ChildProcess, start
 
 log = structlog.get_logger()
 
-_FIRST_DELAY_S = 1.0
-_LAST_DELAY_S = 300.0
-"""Also after a fault of the models: only a person mends that."""
-_STEADY_S = 60.0
-"""At work for so long: the next failure is a new one."""
-_START_S = 120.0
-"""To load the models; torch takes its time."""
-_HANG_S = 30.0
 _MAX_WAITING = 64
-_TEXT_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,123 +103,55 @@ class PlateWatch:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._camera = camera
-        self._order = order
         self._clock = clock
         self._tell = tell
-        self._start = start
-        self._jitter = jitter
         self._log = log.bind(camera=camera)
+        self._keeper = Keeper(
+            camera,
+            "plates",
+            clock=clock,
+            start=lambda: start(order),
+            parse=parse_report,
+            take=self._take,
+            jitter=jitter,
+        )
         self._waiting: asyncio.Queue[Observation] = asyncio.Queue(_MAX_WAITING)
-        self._state: Literal["starting", "watching", "failed"] = "starting"
-        self._failure = ""
         self._opened: Opened | None = None
         self._opened_ms = 0
-        self._beat: Beat | None = None
-        self._progress_s = 0.0
-        self._looks = 0
         self._dropped = 0
-        self._restarts = 0
         self._told = Told()
 
     def health(self) -> PlateHealth:
         """Say how the reading is now."""
-        beat, told = self._beat, self._told
+        kept, told = self._keeper, self._told
         return PlateHealth(
-            state=self._state,
-            text=self._failure,
-            looks=self._looks + (beat.looks if beat else 0),
-            look_ms=beat.look_ms if beat else None,
+            state=kept.state,
+            text=kept.failure,
+            looks=kept.looks,
+            look_ms=kept.look_ms,
             read=told.read,
             unreadable=told.unreadable,
             suppressed=told.suppressed,
             hits=told.hits,
             dropped=self._dropped,
-            restarts=self._restarts,
-            rss_bytes=beat.rss_bytes if beat else None,
+            restarts=kept.restarts,
+            rss_bytes=kept.rss_bytes,
         )
 
     async def run(self) -> None:
         """Read until cancelled; the process is gone when this returns."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._hand_on(), name=f"{self._camera} passages")
-            await self._keep()
+            await self._keeper.run()
 
-    async def _keep(self) -> None:
-        delay = _FIRST_DELAY_S
-        while True:
-            begun = self._clock.monotonic()
-            failure = await self._watch()
-            text = failure.text[:_TEXT_LIMIT]
-            if text != self._failure:
-                self._log.warning("plates not read", reason=failure.reason, text=text)
-            self._state, self._failure = "failed", text
-            if self._clock.monotonic() - begun >= _STEADY_S:
-                delay = _FIRST_DELAY_S
-            if failure.reason == "model":
-                delay = _LAST_DELAY_S
-            await self._clock.sleep(delay * (0.5 + self._jitter() / 2))
-            delay = min(2 * delay, _LAST_DELAY_S)
-            self._restarts += 1
+    def _take(self, report: Report) -> None:
+        match report:
+            case Opened():
+                self._opened, self._opened_ms = report, self._clock.stamp().monotonic_ms
+            case Seen() if self._opened:
+                self._observe(report, self._opened)
 
-    async def _watch(self) -> Failed:
-        """Live with one process until it fails."""
-        self._opened = self._beat = None
-        self._progress_s = self._clock.monotonic()
-        try:
-            child = await self._start(self._order)
-        except OSError as error:
-            return Failed(reason="crashed", text=f"no process: {error}")
-        reader = asyncio.create_task(self._read(child), name=f"{self._camera} plate reports")
-        watchdog = asyncio.create_task(self._await_hang(), name=f"{self._camera} plate watchdog")
-        hung, failure = False, None
-        try:
-            done, _ = await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
-            hung = reader not in done
-            failure = (watchdog if hung else reader).result()
-        finally:
-            reader.cancel()
-            watchdog.cancel()
-            status = await asyncio.shield(asyncio.create_task(child.close(kill=hung)))
-            self._looks += self._beat.looks if self._beat else 0
-            self._beat = None
-        return failure or Failed(
-            reason="crashed",
-            text=f"the process ended with status {status}; {child.last_words}"[:1024],
-        )
-
-    async def _read(self, child: Child) -> Failed | None:
-        while (line := await child.read()) is not None:
-            try:
-                report = parse_report(line)
-            except ValueError:
-                self._log.warning("plate report unreadable", size=len(line))
-                continue
-            self._progress_s = self._clock.monotonic()
-            match report:
-                case Failed():
-                    return report
-                case Opened():
-                    self._opened, self._opened_ms = report, self._clock.stamp().monotonic_ms
-                    self._state, self._failure = "watching", ""
-                    self._log.info("plates are read", detector=report.detector)
-                case Beat():
-                    self._beat = report
-                case Seen():
-                    self._take(report)
-        return None
-
-    async def _await_hang(self) -> Failed:
-        while True:
-            limit = _HANG_S if self._opened else _START_S
-            age = self._clock.monotonic() - self._progress_s
-            if age >= limit:
-                text = f"no sign of life for {age:.0f} s; the process was killed"
-                return Failed(reason="crashed", text=text)
-            await self._clock.sleep(min(limit - age, _HANG_S))
-
-    def _take(self, seen: Seen) -> None:
-        if self._opened is None:
-            return
+    def _observe(self, seen: Seen, opened: Opened) -> None:
         now = self._clock.stamp()
         reading = seen.reading
         observation = Observation(
@@ -242,8 +165,8 @@ class PlateWatch:
             verdict=judge(reading.text, reading.colour, reading.rows),
             width_px=seen.width_px,
             views=seen.views,
-            detector=self._opened.detector,
-            reader=self._opened.reader,
+            detector=opened.detector,
+            reader=opened.reader,
         )
         with contextlib.suppress(asyncio.QueueFull):
             self._waiting.put_nowait(observation)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.plates.pseudonym import MAX_FILE_BYTES, Pseudonyms
 from agent.plates.reports import PlateReports
 from agent.plates.watch_lists import WatchLists
+from agent.pseudonym import MAX_FILE_BYTES, Pseudonyms
 from agent.state_file import StateFile
 from contract import Priority, seal
 from contract.actions import WatchListEntry, WatchListPut

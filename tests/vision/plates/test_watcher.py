@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from tests.support.children import FakeChild
 from tests.support.clock import START, ManualClock
 from tests.support.observations import TEXT, characters
+from vision.life import Beat, Failed
 from vision.plates.plate import Reading
-from vision.plates.report import Beat, Failed, Opened, PlateOrder, Seen
+from vision.plates.report import Opened, PlateOrder, Seen
 from vision.plates.settings import CameraPlateSettings, PlateSettings
 from vision.plates.watcher import PlateWatch, Told
 
@@ -33,26 +35,6 @@ def seen(number=1, *, begin_ms=0, end_ms=0, final=True):
         width_px=120,
         views=3,
     )
-
-
-class FakeProcess:
-    """A plate process whose lines the test writes."""
-
-    last_words = "libgomp: no memory"
-
-    def __init__(self):
-        self.killed = None
-        self._lines = asyncio.Queue()
-
-    def line(self, raw):
-        self._lines.put_nowait(raw)
-
-    async def read(self):
-        return await self._lines.get()
-
-    async def close(self, *, kill):
-        self.killed = kill
-        return 1
 
 
 class Stage:
@@ -86,16 +68,15 @@ class Stage:
         assert order == ORDER
         if self.cannot_start:
             raise OSError(errno.EAGAIN, "out of processes")
-        self.started.append(FakeProcess())
+        self.started.append(FakeChild())
         return self.started[-1]
 
     async def say(self, *reports):
-        for report in reports:
-            self.started[-1].line(report.model_dump_json().encode() + b"\n")
+        self.started[-1].say(*reports)
         await self.clock.settle()
 
     async def die(self):
-        self.started[-1].line(None)
+        self.started[-1].die()
         await self.clock.settle()
 
     async def seconds_to_next_start(self):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.plates.pseudonym import LOOK_S, MAX_FILE_BYTES, Pseudonyms
+from agent.pseudonym import LOOK_S, MAX_FILE_BYTES, Pseudonyms
 from agent.state_file import StateFile
 from tests.support.clock import ManualClock
 

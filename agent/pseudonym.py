@@ -1,10 +1,10 @@
-"""Pseudonyms of plates: the same for plate and purpose for a day or so, and worth nothing after.
+"""Pseudonyms of plates and persons: the same for a day or so, and worth nothing after.
 
-There are few enough plates to try them all, so the secrecy of a pseudonym is that of its key. The
-key is made on the box, never leaves it, and is overwritten when its time is over: from then on
-nobody, the kiosk included, can tell which plate an old pseudonym was, or that two of different
-keys are of one plate. (Flash memory may keep a copy of what was overwritten until it is used
-again; who must rule that out encrypts the disk.)
+There are few enough plates and document numbers to try them all, so the secrecy of a pseudonym is
+that of its key. The key is made on the box, never leaves it, and is overwritten when its time is
+over: from then on nobody, the kiosk included, can tell what an old pseudonym stood for, or that
+two of different keys are of one plate or person. (Flash memory may keep a copy of what was
+overwritten until it is used again; who must rule that out encrypts the disk.)
 """
 
 import asyncio
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Pseudonym:
-    """What stands for a plate."""
+    """What stands for a text."""
 
     value: str
     """128 bits of HMAC-SHA-256, in hexadecimal."""
@@ -51,7 +51,7 @@ class _Key(WireModel):
 
 
 class Pseudonyms:
-    """Gives plates their pseudonyms, and keeps the key.
+    """Gives texts their pseudonyms, and keeps the key.
 
     The key rotates when its time has passed by a clock that was right at both ends, or when the
     agent has run so long with it: a clock that is wrong, jumps or starts in 1970 neither
@@ -75,9 +75,9 @@ class Pseudonyms:
         """Up to when ``lived_s`` counts, on the monotonic clock."""
 
     async def of(self, text: str, purpose: str) -> Pseudonym:
-        """Return the pseudonym of a plate's text, which serves one purpose alone.
+        """Return the pseudonym of a text, which serves one purpose alone.
 
-        Where it stands beside the text, it must not tell which plate one elsewhere is.
+        Where it stands beside the text, it must not tell what one elsewhere stands for.
         """
         async with self._working:
             key = await self._current()
@@ -86,7 +86,7 @@ class Pseudonyms:
         return Pseudonym(digest[:32], key.id)
 
     async def run(self) -> None:
-        """Rotate the key in time though no plate is read; until cancelled."""
+        """Rotate the key in time though nobody asks; until cancelled."""
         while True:
             async with self._working:
                 key = await self._current()
@@ -111,7 +111,7 @@ class Pseudonyms:
             # In force at once: a disk that fails must not keep the old key alive.
             self._key = key
             await self._keep(key)
-            log.info("plate_key_made", key_id=key.id)
+            log.info("pseudonym_key_made", key_id=key.id)
         self._key = key
         return key
 
@@ -119,14 +119,14 @@ class Pseudonyms:
         try:
             await asyncio.to_thread(self._store.save, key.model_dump_json().encode())
         except OSError as error:
-            log.warning("plate_key_not_kept", key_id=key.id, error=str(error))
+            log.warning("pseudonym_key_not_kept", key_id=key.id, error=str(error))
 
     def _load(self) -> _Key | None:
         try:
             content = self._store.load()
             return None if content is None else _Key.model_validate_json(content)
         except (OSError, ValidationError) as error:
-            log.warning("plate_key_unusable", error=type(error).__name__)  # never what it says
+            log.warning("pseudonym_key_unusable", error=type(error).__name__)  # never what it says
             return None
 
 

@@ -1,0 +1,1 @@
+"""Persons: checked against documents, recognised where they are enrolled, and supervised."""

@@ -1,0 +1,1 @@
+"""Supervision of business: what did not go as it should, with evidence that can be proved."""

@@ -1,0 +1,1 @@
+"""Faces: found, judged, compared with a document's or with enrolled staff; kept to the box."""

@@ -1,0 +1,1 @@
+"""Is it a person who stands there, now? What is asked of them, and what is seen of attacks."""
