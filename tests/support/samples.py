@@ -283,7 +283,6 @@ SAMPLES: tuple[Data, ...] = (
         enrolment=_ENROLMENT,
         decision_ids=(ID,),
         count=3,
-        ended="session_ended",
         ended="over",
     ),
     events.AlarmRaised(**_ALARM, text="4% free", value=4.0, threshold=5.0),

@@ -118,10 +118,7 @@ def codes(answer: dict[str, Any]) -> list[str]:
 
 @pytest.mark.timeout(180)
 def test_a_citizen_is_verified_and_nothing_of_the_face_is_left(kiosk: Kiosk):
-    """A match is told by pseudonym, refusals with their reasons; no file, log or payload keeps a face.
-
-    What may not be found anywhere: the portrait, any other picture, a template, the number.
-    """
+    """A match is told by pseudonym, refusals with their reasons; nothing keeps a face or number."""
     with kiosk.operators() as line:
         session = kiosk.session()
         match = kiosk.verify(session, portrait=kiosk.portrait, document_number="11010519491231002X")
@@ -164,7 +161,7 @@ def test_a_citizen_is_verified_and_nothing_of_the_face_is_left(kiosk: Kiosk):
 
 @pytest.mark.timeout(180)
 def test_staff_is_enrolled_by_two_persons_and_opens_the_cabinet(kiosk: Kiosk):
-    """Signed by two, captured at the camera, recognised, used once, listed, and deleted on a receipt."""
+    """Signed by two, captured at the camera, recognised, used once, deleted on a receipt."""
     args: dict[str, Any] = {"subject": "staff-017", "purposes": ["presence", "cabinet"]}
     args |= {"consent_code": "consent/2026/17", "days": 30, "for_s": 20}
     with kiosk.operators(kiosk.keys[0]) as one:
