@@ -28,35 +28,40 @@ def describe(message: Envelope[D]) -> str:
     data = message.data
     match data:
         case Receipt():
-            percent = None if data.percent is None else f"{data.percent:.0f} %"
-            challenge = f"challenge {data.challenge}" if data.challenge else None
-            parts = [data.action or "?", data.status, data.code, percent, data.text, challenge]
-            if data.result:
-                parts.append(json.dumps(data.result, ensure_ascii=False))
-            if data.command_id or data.claimed_id:
-                parts.append(f"({data.command_id or f'claims to be {data.claimed_id}'})")
-            return " ".join(part for part in parts if part)
+            said = _receipt(data)
         case AlarmRaised():
             subject = f" {data.subject}" if data.subject else ""
-            return f"{data.severity} {data.code}{subject}: {data.text}"
+            said = f"{data.severity} {data.code}{subject}: {data.text}"
         case AlarmCleared():
             subject = f" {data.subject}" if data.subject else ""
-            return f"{data.severity} {data.code}{subject} after {data.duration_s:.0f} s"
+            said = f"{data.severity} {data.code}{subject} after {data.duration_s:.0f} s"
         case AuditHead():
-            return f"{data.number} entries in the record, head {data.hash[:12]}"
+            said = f"{data.number} entries in the record, head {data.hash[:12]}"
         case PlateRead() | PlateHit():
-            return _plate(data)
+            said = _plate(data)
         case IdentityDecision():
-            return _decision(data)
+            said = _decision(data)
         case SupervisionFinding():
             lasted = "" if data.duration_s is None else f" after {data.duration_s:.0f} s"
-            return f"{data.rule} {data.phase}{lasted}: {data.text}"
+            said = f"{data.rule} {data.phase}{lasted}: {data.text}"
         case _:
             fields = data.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-            return " ".join(
+            said = " ".join(
                 f"{name}={value if isinstance(value, str) else json.dumps(value)}"
                 for name, value in fields.items()
             )
+    return said
+
+
+def _receipt(data: Receipt) -> str:
+    percent = None if data.percent is None else f"{data.percent:.0f} %"
+    challenge = f"challenge {data.challenge}" if data.challenge else None
+    parts = [data.action or "?", data.status, data.code, percent, data.text, challenge]
+    if data.result:
+        parts.append(json.dumps(data.result, ensure_ascii=False))
+    if data.command_id or data.claimed_id:
+        parts.append(f"({data.command_id or f'claims to be {data.claimed_id}'})")
+    return " ".join(part for part in parts if part)
 
 
 def _plate(data: PlateRead | PlateHit) -> str:
