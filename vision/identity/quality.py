@@ -68,9 +68,9 @@ _ORDER: tuple[Reason, ...] = (
     "turned",
     "tilted",
     "too_dark",
+    "covered",
     "too_bright",
     "uneven_light",
-    "covered",
     "blurred",
 )
 """What a person should mend first: what comes later may be gone with it."""
@@ -93,7 +93,7 @@ def judge(picture: Picture, face: Face, limits: Limits = LIVE) -> Quality:
     if sharpness < limits.sharpness:
         found.add("blurred")
     # A turned face shows other parts where these are looked for, a dark one shows none.
-    if not found & {"cut_off", "turned", "too_dark", "too_bright"} and is_covered(cut):
+    if not found & {"cut_off", "turned", "too_dark"} and is_covered(cut):
         found.add("covered")
     score = (
         min(1.0, face.eye_distance / _GOOD_EYE_DISTANCE_PX) ** 0.5

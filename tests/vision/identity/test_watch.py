@@ -291,13 +291,13 @@ async def test_people_of_a_recording(real, speaker, recordings):
         other = (recordings.parent / "faces" / "biden0.jpg").read_bytes()
         assert (await ask(watch, verify(other))).outcome == "no_match"
         real.film([frame[:, ::-1] for frame in speaker[:1]])
-        poster = theirs.model_copy(update={"liveness": "challenge"})
+        poster = theirs.model_copy(update={"liveness": "challenge", "limit_s": 2.5})
         answer = await ask(watch, poster)
         assert (answer.outcome, answer.similarity) == ("refer", None)
         real.film([np.hstack([frame[:, 100:400]] * 2) for frame in speaker[40:60]])
-        answer = await ask(watch, verify(jpeg(speaker[10]), limit_s=3))
+        answer = await ask(watch, verify(jpeg(speaker[10]), limit_s=1.5))
         assert answer.reasons == ("several_faces", "timeout")
         real.film([np.zeros_like(speaker[0])])
-        answer = await ask(watch, verify(jpeg(speaker[10]), limit_s=3))
+        answer = await ask(watch, verify(jpeg(speaker[10]), limit_s=1.5))
         assert (answer.outcome, answer.reasons) == ("refer", ("no_face", "timeout"))
         assert watch.health().rss_bytes < 200 * 2**20

@@ -13,8 +13,8 @@ hash. Its contract:
 - ``attack_at`` (default 0.5): an attack's probability from here on is an attack.
 
 The three names are ``figures`` of its entry. The defaults are those of MiniVision's
-Silent-Face-Anti-Spoofing (80 x 80 pixels, three classes, logits); of its networks choose the one whose
-file name begins with its scale, as in ``2.7_80x80_MiniFASNetV2``, and export it to ONNX.
+Silent-Face-Anti-Spoofing (80 x 80 pixels, three classes, logits); of its networks choose the one
+whose file name begins with its scale, as in ``2.7_80x80_MiniFASNetV2``, and export it to ONNX.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from statistics import median
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 import onnxruntime as ort
 
 from vision.identity.base import Picture
@@ -82,7 +83,7 @@ class AttackModel:
         """Begin to look at one check's frames."""
         return _AttackSign(self)
 
-    def _run(self, cut: Picture) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _run(self, cut: Picture) -> NDArray[np.float64]:
         given = np.ascontiguousarray(cut.transpose(2, 0, 1)[None], np.float32)
         try:
             answer = self._session.run(None, {self._input: given})[0]
@@ -93,7 +94,7 @@ class AttackModel:
         if flat.ndim != 2 or flat.shape[0] != 1 or not np.isfinite(flat).all():
             msg = f"model {self.name}: answers {flat.shape} and not numbers (1, classes)"
             raise UnusableModelError(msg)
-        return flat[0]
+        return np.asarray(flat[0])
 
     def _cut(self, picture: Picture, face: Face) -> Picture:
         height, width = picture.shape[:2]

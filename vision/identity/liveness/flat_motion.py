@@ -7,6 +7,7 @@ judged: whoever stands still, sways or comes nearer looks nearly flat, too.
 """
 
 from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,8 +26,11 @@ _LEAST_VIEWS = 4
 
 
 class FlatMotion(Sign):
-    """The score is -log10 of what a plane leaves unexplained, in eye distances for a turn of 90
-    degrees, in the middle one of the views judged."""
+    """Judges what turned by what a plane leaves unexplained.
+
+    The score is -log10 of that, in eye distances for a turn of 90 degrees, in the middle one of the
+    views judged.
+    """
 
     reason = "flat_motion"
     limit = 1.45
@@ -59,8 +63,9 @@ def _unexplained(before: Grey, now: Grey) -> float | None:
     start = cv2.goodFeaturesToTrack(before, _POINTS, 0.01, 5, mask=mask)
     if start is None or len(start) < _LEAST_POINTS:
         return None
-    there, seen, _ = cv2.calcOpticalFlowPyrLK(before, now, start, None, winSize=(15, 15))
-    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(now, before, there, None, winSize=(15, 15))
+    track: Any = cv2.calcOpticalFlowPyrLK  # its stubs do not know that nothing may be given
+    there, seen, _ = track(before, now, start, None, winSize=(15, 15))
+    back, seen_back, _ = track(now, before, there, None, winSize=(15, 15))
     sure = (seen & seen_back).ravel().astype(bool)
     sure &= np.linalg.norm(back - start, axis=2).ravel() < 0.5
     if sure.sum() < max(_LEAST_POINTS, len(start) // 2):

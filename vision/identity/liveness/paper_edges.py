@@ -4,7 +4,7 @@ Doors and posters have edges, too, but stay where they are when the person moves
 held as still as the wall is not judged.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -37,8 +37,11 @@ class _Frame(NamedTuple):
 
 
 class PaperEdges(Sign):
-    """The score is the share of frames, among those between which the face moved, that have an
-    edge at the same place beside the face: of the third best of the four sides."""
+    """Judges by straight edges that keep their place beside the face while it moves.
+
+    The score is the share of frames, among those between which the face moved, that have such an
+    edge: of the third best of the four sides.
+    """
 
     reason = "paper_edges"
     limit = 0.6
@@ -82,7 +85,7 @@ def _shared(here: _Frame, there: _Frame, side: int) -> bool:
 
 
 def _edges(view: Grey) -> NDArray[np.float64]:
-    found = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(view)[0]
+    found: Any = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(view)[0]
     if found is None:
         return np.zeros((0, 3))
     lines = found.reshape(-1, 4).astype(float)

@@ -19,7 +19,8 @@ from vision.identity.reasons import LivenessReason
 class Passive:
     """Looks for all signs, and asks the user's model where there is one.
 
-    It holds parts of the frames, in memory only: let go of it after the check. Frames come at the camera's own size, faces in their pixels, times in seconds of any one clock.
+    It holds parts of the frames, in memory only: let go of it after the check. Frames come at the
+    camera's own size, faces in their pixels, times in seconds of any one clock.
     """
 
     def __init__(self, model: AttackModel | None = None) -> None:

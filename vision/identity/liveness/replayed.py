@@ -29,8 +29,11 @@ class _Moment(NamedTuple):
 
 
 class Replayed(Sign):
-    """The score of a loop is 1 less what its repetitions differ by, as a share of what the face
-    moves by in 0.4 s; that of a frozen picture is 1."""
+    """Judges by pictures that come again.
+
+    The score of a loop is 1 less what its repetitions differ by, as a share of what the face moves
+    by in 0.4 s; that of a frozen picture is 1.
+    """
 
     reason = "replayed"
     limit = 0.5
@@ -70,9 +73,7 @@ class Replayed(Sign):
         return max(0.0, *(1 - _repeated(np.diagonal(apart, lag), moved, lag) for lag in lags))
 
 
-def _repeated(
-    apart: NDArray[np.float32], moved: NDArray[np.float32], lag: int
-) -> float:
+def _repeated(apart: NDArray[np.float32], moved: NDArray[np.float32], lag: int) -> float:
     """Compare what lies one period apart with what moves shortly, in either round."""
-    still = min(float(np.median(moved[: -lag])), float(np.median(moved[lag:])))
+    still = min(float(np.median(moved[:-lag])), float(np.median(moved[lag:])))
     return float(np.median(apart)) / max(still, 1e-6)

@@ -24,8 +24,10 @@ _BLOCK_PX = 8
 
 
 class ScreenPattern(Sign):
-    """Judges by the middle one of the frames; the score is in nepers of power over the
-    surroundings in the spectrum (pure noise has about 3)."""
+    """Judges by what repeats across the face, in the middle one of the frames.
+
+    The score is in nepers of power over the surroundings in the spectrum (pure noise has about 3).
+    """
 
     reason = "screen_pattern"
     limit = 3.7

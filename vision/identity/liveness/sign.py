@@ -46,7 +46,8 @@ def upright(picture: Picture, face: Face, *, eye_px: float, size: int, middle: f
     )
     # Shrinking by more than half would alias: the picture is halved first.
     while scale < 0.5 and min(picture.shape[:2]) > 2:
-        picture = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+        half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(half)
         turn[:, :2] *= 2
         scale *= 2
     cut = cv2.warpAffine(picture, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
