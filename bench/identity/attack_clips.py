@@ -14,7 +14,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,11 +28,14 @@ FRAMES = 40
 ATTACKS = ("print", "bent_print", "cut_out", "phone_still", "phone_replay", "monitor_replay")
 LIVING = ("talking", "portrait")
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
+"""float32."""
 _TALKING = range(82, 211)
 """The frames of one person who talks, 30 a second, without a cut."""
-_PORTRAITS = ("alex0", "alex1", "biden0", "biden1", "kit0", "lin0", "obama0", "obama1", "obama2")
-_PORTRAITS += ("obama3", "obama4", "rose0", "rose1")
+_PORTRAITS = (
+    *("alex0", "alex1", "biden0", "biden1", "kit0", "lin0", "obama0", "obama1", "obama2"),
+    *("obama3", "obama4", "rose0", "rose1"),
+)
 
 
 class Portrait(NamedTuple):
@@ -167,9 +170,9 @@ def film(rng: Random, scenes: Iterator[Picture]) -> Iterator[Picture]:
     gain, quality = rng.uniform(0.85, 1.1), rng.randint(75, 95)
     flicker = sway(rng, 400, 1.0)
     for index, scene in enumerate(scenes):
-        seen = cv2.GaussianBlur(scene.astype(np.float32), (0, 0), blur)
+        seen: Floats = cv2.GaussianBlur(scene.astype(np.float32), (0, 0), blur)
         seen *= gain * (1 + 0.01 * flicker[index])
-        seen += noise.normal(0, 1, seen.shape).astype(np.float32) * (
+        seen += np.asarray(noise.normal(0, 1, seen.shape), np.float32) * (
             grain * np.sqrt(0.3 + np.clip(seen, 0, 255) / 128)
         )
         _, packed = cv2.imencode(".jpg", _bytes(seen), [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -265,8 +268,9 @@ def _matte(portrait: Portrait) -> Floats:
     cv2.ellipse(mask, (x, round(y + 0.4 * e)), (round(0.9 * e), round(1.3 * e)), 0, 0, 360,
                 cv2.GC_FGD, -1)  # fmt: skip
     mask[:5], mask[:, :5], mask[:, -5:] = cv2.GC_BGD, cv2.GC_BGD, cv2.GC_BGD
-    cv2.grabCut(portrait.picture, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3,
-                cv2.GC_INIT_WITH_MASK)  # fmt: skip
+    cut: Any = cv2.grabCut  # its stubs do not know that no rectangle may be given
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cut(portrait.picture, mask, None, *models, 3, cv2.GC_INIT_WITH_MASK)
     found = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.uint8)
     found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
     return np.asarray(cv2.GaussianBlur(found.astype(np.float32), (0, 0), 2.5), np.float32)
@@ -302,7 +306,9 @@ def _sheet(
     if cut_out:
         return _bytes(ink), _matte(portrait), portrait.middle
     border = rng.randint(8, 45)
-    sheet = cv2.copyMakeBorder(ink, *[border] * 4, cv2.BORDER_CONSTANT, value=(232, 236, 236))
+    sheet = cv2.copyMakeBorder(
+        ink, border, border, border, border, cv2.BORDER_CONSTANT, value=(232, 236, 236)
+    )
     return _bytes(sheet), np.ones(sheet.shape[:2], np.float32), (mx + border, my + border)
 
 
@@ -325,7 +331,7 @@ def phone(rng: Random, contents: Iterator[Picture], *, shape: tuple[int, int]) -
     glare = rng.uniform(0, 30)
     scale = rng.uniform(0.85, 1.0) * 420 / height
     for pose, content in zip(hand(rng, FRAMES, (640, 480), scale), contents, strict=False):
-        body = cv2.copyMakeBorder(_shown(content, glare), *[rim] * 4, cv2.BORDER_CONSTANT,
+        body = cv2.copyMakeBorder(_shown(content, glare), rim, rim, rim, rim, cv2.BORDER_CONSTANT,
                                   value=(18, 18, 18))  # fmt: skip
         alpha = np.ones(body.shape[:2], np.float32)
         yield _on(behind, body, alpha, homography(pose, middle, 900), None)
@@ -382,7 +388,7 @@ def attack(rng: Random, kind: str, portrait: Portrait) -> Iterator[Picture]:
     return held_print(rng, portrait, cut_out=kind == "cut_out", bent=kind == "bent_print")
 
 
-def _shown(content: Picture, glare: float) -> Floats:
+def _shown(content: NDArray[Any], glare: float) -> Floats:
     return np.asarray(
         np.clip(255 * (content.astype(np.float32) / 255) ** 1.1 * 0.92 + glare, 0, 255), np.float32
     )
@@ -405,5 +411,5 @@ def _on(
     return _bytes(put * share + behind * (1 - share))
 
 
-def _bytes(picture: NDArray[np.float32]) -> Picture:
+def _bytes(picture: NDArray[Any]) -> Picture:
     return np.asarray(np.clip(picture, 0, 255).round(), np.uint8)

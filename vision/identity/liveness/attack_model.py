@@ -22,8 +22,8 @@ from statistics import median
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from vision.identity.base import Picture
 from vision.identity.face import Face
