@@ -46,7 +46,8 @@ class Record:
             content = await asyncio.to_thread(self._store.load)
             return DeskState() if content is None else DeskState.model_validate_json(content)
         except (OSError, ValidationError) as error:
-            log.error("desk_state_unreadable", effect="not locked", error=str(error)[:500])  # noqa: TRY400
+            kind = type(error).__name__  # what it says quotes the file
+            log.error("desk_state_unreadable", effect="not locked", error=kind)  # noqa: TRY400
             return DeskState()
 
     async def commit(self, event: Event | None = None) -> None:

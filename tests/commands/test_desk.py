@@ -435,12 +435,13 @@ async def test_followers_see_all_and_then_changes(life: DeskOnFile):
     """A follower gets every subject as it is, then the whole of what changes, in order."""
     await life.desk.closing.lock(text="Closed")
     with life.desk.follow() as follower:
-        first = [await follower.next() for _ in range(4)]
+        first = [await follower.next() for _ in range(5)]
         assert [one.subject for one in first if one] == [
             "service",
             "sessions",
             "announcements",
             "power",
+            "identity",
         ]
         assert first[0] is not None
         assert first[0].view == life.desk.service

@@ -1,7 +1,6 @@
 """The models that the project ships, on pictures that it draws itself."""
 
 import itertools
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -74,5 +73,6 @@ def test_a_plate_that_fills_a_large_picture_is_read(recogniser):
 
 def test_the_files_are_small(recogniser):
     """They travel over 4G lines to a thousand kiosks."""
-    sizes = [Path(model.file).stat().st_size for model in load_manifest(SHIPPED).model]
+    ours = [model for model in load_manifest(SHIPPED).model if model.package is None]
+    sizes = [model.file.stat().st_size for model in ours]
     assert sum(sizes) < 16 * 2**20
