@@ -1,7 +1,8 @@
 """Clips of people before a kiosk's camera, and of attacks, made from ``../shared/data``.
 
 Attacks: a print held in a hand, the same bent, a cut-out, a still on a phone, a recording on a
-phone (its pixels too fine for the camera) and on a monitor (whose grid beats with the camera's).
+phone (its pixels too fine for the camera) and on a monitor (whose grid beats with the camera's),
+and a phone that shows somebody who once answered a challenge.
 People: the one who talks in ``video/faces.mp4``, and the portraits of ``faces`` brought to life:
 turned as solids of a head's depth, with mouth and lids that move. That depth is drawn from
 nobody's head, so these say that the signs do what they claim rather than how people are.
@@ -9,7 +10,7 @@ nobody's head, so these say that the signs do what they claim rather than how pe
 Both kinds go through the same camera: lens, noise, exposure and JPEG.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -21,18 +22,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.identity.base import Picture
+from vision.identity.liveness.challenge import random_steps
+from vision.identity.reasons import Step
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data"
 FRAMES_PER_S = 10.0
-FRAMES = 40
-ATTACKS = ("print", "bent_print", "cut_out", "phone_still", "phone_replay", "monitor_replay")
-LIVING = ("talking", "portrait")
+FRAMES = 100
+"""Of a clip: a whole check."""
+ATTACKS: tuple[str, ...] = (
+    "print",
+    "bent_print",
+    "cut_out",
+    "phone_still",
+    "phone_replay",
+    "monitor_replay",
+)
+ATTACKS += ("recorded_answer",)
 
 Floats = NDArray[Any]
 """float32."""
 _TALKING = range(82, 211)
 """The frames of one person who talks, 30 a second, without a cut."""
-_PORTRAITS = (
+_PORTRAITS: tuple[str, ...] = (
     *("alex0", "alex1", "biden0", "biden1", "kit0", "lin0", "obama0", "obama1", "obama2"),
     *("obama3", "obama4", "rose0", "rose1"),
 )
@@ -182,13 +193,13 @@ def film(rng: Random, scenes: Iterator[Picture]) -> Iterator[Picture]:
 # -- people ------------------------------------------------------------------------------------
 
 
-def talk(rng: Random, frames: int = FRAMES) -> Iterator[Picture]:
-    """The person who talks, larger: from a part of the recording, forwards once."""
+def talk(rng: Random) -> Iterator[Picture]:
+    """The person who talks, larger: from a part of the recording, forwards once, 3 to 4 s."""
     its = talking()
-    start = rng.randint(0, max(0, len(its) - frames))
+    start = rng.randint(0, 12)
     zoom = rng.uniform(1.6, 2.4)
     flip = rng.random() < 0.5
-    for frame in its[start : start + frames]:
+    for frame in its[start:]:
         part = frame[:, 80:400]
         part = part[:, ::-1] if flip else part
         yield np.asarray(
@@ -202,10 +213,9 @@ def living(
     *,
     yaw_degrees: Floats | None = None,
     nearer: Floats | None = None,
-    frames: int = FRAMES,
 ) -> Iterator[Picture]:
     """A portrait as a solid, with its mouth and lids moving, before a room of its own."""
-    count = frames if yaw_degrees is None else len(yaw_degrees)
+    count = FRAMES if yaw_degrees is None else len(yaw_degrees)
     yaw = 10 * rng.uniform(0.3, 1.2) * sway(rng, count) if yaw_degrees is None else yaw_degrees
     pitch = 5 * rng.uniform(0.3, 1) * sway(rng, count)
     roll, x, y = (sway(rng, count) for _ in range(3))
@@ -223,6 +233,21 @@ def living(
         pose = Pose(0, 0, np.radians(3 * roll[index]), aside, down, size * near[index])
         place = homography(pose, portrait.middle, 1000)
         yield _on(behind, portrait.picture, matte, place, source)
+
+
+def answer(rng: Random, portrait: Portrait, steps: Sequence[Step]) -> Iterator[Picture]:
+    """A portrait that does what it is asked for, in its own time: about 3 s a step."""
+    yaw, near = [0.0] * rng.randint(8, 12), [1.0] * 12
+    near = near[: len(yaw)]
+    for step in steps:
+        bow = np.sin(np.linspace(0, np.pi, rng.randint(12, 20))).clip(0, 0.8) / 0.8
+        most = rng.uniform(18, 28) * {"turn_left": 1, "turn_right": -1}.get(step, 0)
+        growth = rng.uniform(0.35, 0.5) if step == "nearer" else 0.0
+        pause = [0.0] * rng.randint(8, 14)
+        yaw += [*(most * bow), *pause]
+        near += [*(1 + growth * bow), *(1 + moment for moment in pause)]
+    degrees = np.array(yaw, np.float32) + 2 * sway(rng, len(yaw))
+    return living(rng, portrait, yaw_degrees=degrees, nearer=np.array(near, np.float32))
 
 
 def _turned(portrait: Portrait, yaw: float, pitch: float) -> tuple[Floats, Floats]:
@@ -385,6 +410,9 @@ def attack(rng: Random, kind: str, portrait: Portrait) -> Iterator[Picture]:
         return phone(rng, (frame[:310, 110:350] for frame in looped(rng)), shape=(310, 240))
     if kind == "monitor_replay":
         return monitor(rng, (frame[:, 30:510] for frame in islice(looped(rng), FRAMES)))
+    if kind == "recorded_answer":
+        recording = answer(rng, portrait, random_steps(rng))
+        return phone(rng, (frame[:, 120:520] for frame in recording), shape=(480, 400))
     return held_print(rng, portrait, cut_out=kind == "cut_out", bent=kind == "bent_print")
 
 
