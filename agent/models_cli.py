@@ -67,6 +67,21 @@ def _show(records: list[dict[str, Any]]) -> None:
     for record in records:
         for figure, value in record["figures"].items():
             typer.echo(f"{record['name']}: {figure.replace('_', ' ')} {value}")
+        if record["calibration"]:
+            typer.echo(f"{record['name']}: {_thresholds(record['calibration'])}")
     for record in records:
         if "error" in record:
             typer.echo(record["error"], err=True)
+
+
+def _thresholds(calibration: dict[str, Any]) -> str:
+    rates = "; ".join(
+        f"{name.upper()} {100 * calibration[name]:.2f} % of {calibration[pairs]} pairs "
+        f"(95 %: {100 * calibration[f'{name}_low']:.2f} to {100 * calibration[f'{name}_high']:.2f})"
+        for name, pairs in (("fmr", "impostor_pairs"), ("fnmr", "genuine_pairs"))
+    )
+    return (
+        f"calibration {calibration['version']}: match from {calibration['match_at']:g}, no match "
+        f"below {calibration['no_match_below']:g}, identify from {calibration['identify_at']:g}; "
+        f"{calibration['set']}: {rates}"
+    )

@@ -19,6 +19,11 @@ _SIZE, _EYE_PX, _EYES_AT = 96, 40.0, 0.38
 _LEAST_PERIOD_S = 0.8
 _LEAST_OVERLAP_S = 1.5
 _SHORTLY_S = 0.4
+_LIVELY = 0.25
+"""How much a face must move in ``_SHORTLY_S``, as a share of its contrast: breath and the sway of
+who waits come again, too."""
+_MOST = 0.75
+"""Of the moments have to come again; who nods twice is nearly the same in half of them."""
 _FROZEN_S = 2.0
 _MOST_FRAMES = 150
 
@@ -32,11 +37,12 @@ class Replayed(Sign):
     """Judges by pictures that come again.
 
     The score of a loop is 1 less what its repetitions differ by, as a share of what the face moves
-    by in 0.4 s; that of a frozen picture is 1.
+    by in 0.4 s; that of a frozen picture is 1. A loop is seen when
+    it has come round and 1.5 s more.
     """
 
     reason = "replayed"
-    limit = 0.5
+    limit = 0.6
 
     def __init__(self) -> None:
         self._moments: list[_Moment] = []
@@ -65,15 +71,16 @@ class Replayed(Sign):
         times = np.array([moment.at_s for moment in self._moments])
         step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
         lasted = times[-1] - times[0]
-        if step <= 0 or lasted < _LEAST_PERIOD_S + 2 * _LEAST_OVERLAP_S:
+        if step <= 0 or lasted < _LEAST_PERIOD_S + _LEAST_OVERLAP_S + _SHORTLY_S:
             return None
         apart = np.abs(views[:, None] - views[None]).mean(2)
         moved = np.diagonal(apart, max(1, round(_SHORTLY_S / step)))
         lags = range(round(_LEAST_PERIOD_S / step), len(times) - round(_LEAST_OVERLAP_S / step))
-        return max(0.0, *(1 - _repeated(np.diagonal(apart, lag), moved, lag) for lag in lags))
+        scores = (1 - _repeated(np.diagonal(apart, lag), moved, lag) for lag in lags)
+        return max(0.0, max(scores, default=0.0))
 
 
 def _repeated(apart: NDArray[np.float32], moved: NDArray[np.float32], lag: int) -> float:
-    """Compare what lies one period apart with what moves shortly, in either round."""
-    still = min(float(np.median(moved[:-lag])), float(np.median(moved[lag:])))
-    return float(np.median(apart)) / max(still, 1e-6)
+    """Tell by what most moments differ from those one period later, beside what moves shortly."""
+    shortly = min(float(np.median(moved[:-lag])), float(np.median(moved[lag:])))
+    return float(np.quantile(apart, _MOST)) / shortly if shortly >= _LIVELY else 1.0
