@@ -11,13 +11,15 @@ import cv2
 from agent.faces_report import Record, models_of
 from vision.identity.annotate import Mark, annotate
 from vision.identity.base import Picture, Template
-from vision.identity.chain import Chain
+from vision.identity.chain import Chain, merge
 from vision.identity.face import Face
 from vision.plates.picture import PictureError
 from vision.video import frames_of
 
 _CODECS = {".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v", ".mp4": "mp4v"}
 _JPEG_QUALITY = 92
+_REMEMBERED = 8
+"""Frames of a person that later ones are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class FaceWatch:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self._persons: list[Template] = []
+        self._persons: list[list[Template]] = []
         self._frames = self._with_face = self._good = 0
 
     def frames(self, source: str, *, per_s: float, seconds: float | None) -> Iterator[Watched]:
@@ -86,13 +88,17 @@ class FaceWatch:
     def _who(self, picture: Picture, face: Face) -> Record:
         """Compare a good face with all persons so far; one unlike all of them is another."""
         template = self._chain.template(picture, face)
-        similarities = [self._chain.similarity(person, template) for person in self._persons]
+        persons = self._persons
+        similarities = [self._chain.similarity(merge(person), template) for person in persons]
         best = max(similarities, default=None)
-        if best is None or self._chain.outcome(best) == "no_match":
-            self._persons.append(template)
-            return {"person": len(self._persons), "outcome": "new", "similarity": best}
-        number = similarities.index(best) + 1
-        return {"person": number, "outcome": self._chain.outcome(best), "similarity": best}
+        outcome = "no_match" if best is None else self._chain.outcome(best)
+        if best is None or outcome == "no_match":
+            persons.append([template])
+            return {"person": len(persons), "outcome": "new", "similarity": best}
+        number = similarities.index(best)
+        if outcome == "match" and len(persons[number]) < _REMEMBERED:
+            persons[number].append(template)
+        return {"person": number + 1, "outcome": outcome, "similarity": best}
 
 
 def _lines(record: Record) -> tuple[str, ...]:

@@ -171,7 +171,7 @@ def calibrate_faces(
             found, chain, name=name or folder.resolve().name, version=version, fmr=fmr,
             match_at=match_at,
         )  # fmt: skip
-        typer.echo(result.text)
+        typer.echo(result.text, nl=False)
         if write:
             typer.echo(f"{faces.write(result.calibration, write)} in {write} has it")
     except (faces.CalibrationError, ModelError) as error:

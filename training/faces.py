@@ -142,10 +142,15 @@ def threshold_at(impostor: Sequence[float], fmr: float) -> float:
 
     Where the set cannot show it, by a normal distribution.
     """
-    if len(impostor) * fmr >= _SHOWN_BY:
+    if _shows(impostor, fmr):
         return sorted(impostor, reverse=True)[int(len(impostor) * fmr)] + 10**-_DIGITS
     spread = max(pstdev(impostor), 10**-_DIGITS)
     return min(1.0, NormalDist(fmean(impostor), spread).inv_cdf(1 - fmr))
+
+
+def _shows(impostor: Sequence[float], fmr: float) -> bool:
+    """Whether a set has pairs enough for a rate to be read off it."""
+    return len(impostor) * fmr >= _SHOWN_BY
 
 
 def write(calibration: Calibration, listed: Path) -> str:
@@ -190,31 +195,25 @@ def _report(
     impostor: Sequence[float],
     fmr: float,
 ) -> str:
-    shown = len(impostor) * fmr >= _SHOWN_BY
-    lines = [
-        f"{calibration.pictures} pictures of {calibration.persons} persons with a face",
-        f"one person:  {_spread(genuine)}",
-        f"two persons: {_spread(impostor)}",
-        (
-            f"match from {calibration.match_at}, no match below {calibration.no_match_below}, "
-            f"identify from {calibration.identify_at}"
-        ),
-        (
-            f"FMR  {rates.false} of {rates.impostor}: {100 * calibration.fmr:.2f} % "
-            f"(95 %: {100 * calibration.fmr_low:.2f} to {100 * calibration.fmr_high:.2f} %)"
-        ),
-        (
-            f"FNMR {rates.missed} of {rates.genuine}: {100 * calibration.fnmr:.2f} % "
-            f"(95 %: {100 * calibration.fnmr_low:.2f} to {100 * calibration.fnmr_high:.2f} %)"
-        ),
-        f"The FMR of {100 * fmr:g} % is "
-        + ("read off the set." if shown else "beyond what the set can show: extrapolated."),
-        (
-            "The intervals take pairs for independent; pairs that share a person are not: they are "
-            "wider in truth."
-        ),
-    ]
-    return "\n".join(lines)
+    how = "read off the set" if _shows(impostor, fmr) else "beyond what the set shows: extrapolated"
+    false = (rates.false, rates.impostor, calibration.fmr_low, calibration.fmr_high)
+    missed = (rates.missed, rates.genuine, calibration.fnmr_low, calibration.fnmr_high)
+    return f"""\
+{calibration.pictures} pictures of {calibration.persons} persons with a face
+one person:  {_spread(genuine)}
+two persons: {_spread(impostor)}
+an FMR of {100 * fmr:g} % at {threshold_at(impostor, fmr):.4f} ({how})
+match from {calibration.match_at}, no match below {calibration.no_match_below}, \
+identify from {calibration.identify_at}
+FMR  {_rate(*false)}
+FNMR {_rate(*missed)}
+The intervals take pairs for independent; those that share a person are not: the truth is wider.
+"""
+
+
+def _rate(count: int, of: int, low: float, high: float) -> str:
+    share, low, high = (100 * value for value in (count / of, low, high))
+    return f"{count} of {of}: {share:.2f} % (95 %: {low:.2f} to {high:.2f} %)"
 
 
 def _spread(similarities: Sequence[float]) -> str:
@@ -244,6 +243,8 @@ def _replaced(text: str, model: int, table: list[str]) -> str:
     """Put a table at the end of a model's entry, in place of the one that it has."""
     lines = text.splitlines()
     begins = [at for at, line in enumerate(lines) if re.match(r"\s*\[\[\s*model\s*\]\]", line)]
+    if len(begins) <= model:
+        return text  # another way to write TOML
     begin, end = begins[model], [*begins[1:], len(lines)][model]
     entry = list(_without_calibration(lines[begin:end]))
     while entry and not entry[-1].strip():

@@ -1,14 +1,17 @@
 """Identity: how fast a face is found, embedded, verified and looked for, and how well.
 
 What is measured on ``../shared/data`` is absent where that folder is. One thread does everything.
+Liveness is measured by itself, as it takes long: ``python -m bench.identity.attacks``.
 """
 
 import itertools
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -36,14 +39,14 @@ _QUALITY_PER_S = 3.0
 
 
 def run() -> Figures:
-    """Measure; a few minutes."""
+    """Measure; half a minute."""
     cv2.setNumThreads(1)
     try:
         chain = Chain(open_backend())
         still = Chain(open_backend(thorough=True))
     except ModelError as error:
         return {"note": f"no face is compared: {error}"}
-    figures = _speed(chain) | _search(chain) | _memory()
+    figures = _speed(chain) | _process()
     if data.PICTURES.is_dir():
         figures |= _pairs(still)
     if data.VIDEO.is_file():
@@ -55,13 +58,15 @@ def run() -> Figures:
 
 def index_of(count: int, dimension: int) -> Index:
     """Make a gallery of random templates."""
-    rows = np.random.default_rng(0).normal(size=(count, dimension)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    stored = (
-        Stored(enrolment=f"{number:016x}", template=row.astype("<f4").tobytes())
-        for number, row in enumerate(rows)
-    )
-    return Index(stored, dimension)
+    random = np.random.default_rng(0)
+
+    def stored() -> Iterator[Stored]:
+        for number in range(count):
+            row = random.normal(size=dimension)
+            row /= np.linalg.norm(row)
+            yield Stored(enrolment=f"{number:016x}", template=row.astype("<f4").tobytes())
+
+    return Index(stored(), dimension)
 
 
 def verify(chain: Chain, frame: Picture, document: NDArray[np.float32]) -> str:
@@ -83,10 +88,10 @@ def _speed(chain: Chain) -> Figures:
     (ours,) = recogniser.describe(chip[None])
     plain = _plain_descriptor(network, chip)
     # By turns, so that what else the machine does hits both alike.
-    embed_ms, plain_ms = _times_ms(
+    embed_ms, plain_ms = times_ms(
         lambda: recogniser.embed([chip]), lambda: _plain_descriptor(network, chip)
     )
-    detect_ms, judge_ms, verify_ms = _times_ms(
+    detect_ms, judge_ms, verify_ms = times_ms(
         lambda: chain.find(frame),
         lambda: chain.judge(frame, face),
         lambda: verify(chain, frame, document),
@@ -103,7 +108,7 @@ def _speed(chain: Chain) -> Figures:
     }
 
 
-def _times_ms(*works: Callable[[], object], rounds: int = 30) -> tuple[float, ...]:
+def times_ms(*works: Callable[[], object], rounds: int = 30) -> tuple[float, ...]:
     """Time works by turns; the median of each."""
     times: list[list[float]] = [[] for _ in works]
     for number in range(rounds + 2):
@@ -129,18 +134,18 @@ def _plain_descriptor(
     return np.array(network.compute_face_descriptor(np.ascontiguousarray(chip[:, :, ::-1])))
 
 
-def _search(chain: Chain) -> Figures:
-    dimension = chain.backend.recogniser.dimension
-    index = index_of(ENROLLED, dimension)
-    probe = np.random.default_rng(1).normal(size=dimension).astype(np.float32)
-    (search_ms,) = _times_ms(lambda: index.search(probe), rounds=200)
-    return {"search_10k_ms": search_ms}
-
-
-def _memory() -> Figures:
-    command = [sys.executable, "-m", "bench.identity.memory"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return {"rss_mib": round(float(json.loads(done.stdout)["rss_mib"]), 1)}
+def _process() -> Figures:
+    """Measure a process like that of a camera: it is given its frame, and has one thread."""
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "frame.png"
+        cv2.imwrite(str(file), data.drawn_frame())
+        command = [sys.executable, "-m", "bench.identity.process", str(file)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env={**os.environ, **limits}
+        )
+    measured: Figures = json.loads(done.stdout)
+    return measured
 
 
 def _pairs(chain: Chain) -> Figures:

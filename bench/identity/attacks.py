@@ -6,7 +6,7 @@ signs alone for 3 s, and with a challenge and the signs until it is over. The li
 clips of the same making, so these are no figures of a laboratory: docs/liveness.md says what they
 are worth.
 
-``python -m bench.identity.attacks`` prints them as one JSON object, after a quarter of an hour.
+``python -m bench.identity.attacks`` prints them as one JSON object, after ten minutes.
 """
 
 import json
@@ -56,13 +56,13 @@ def figures(count: int = CLIPS) -> Figures:
     for kind in clips.ATTACKS:
         seen = []
         for index in range(count):
-            rng = Random(f"{kind} {index}")
+            rng = Random(f"{kind}/{index}")
             scenes = clips.attack(rng, kind, people[index % len(people)])
             seen.append(look(chain, clips.film(rng, scenes), random_steps(rng)))
         measured |= _apcer(kind, seen)
     talking, portraits, answering = [], [], []
     for index in range(count):
-        rng = Random(f"people {index}")
+        rng = Random(f"people/{index}")
         steps = random_steps(rng)
         portrait = people[index % len(people)]
         talking.append(look(chain, clips.film(rng, clips.talk(rng)), steps))

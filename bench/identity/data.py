@@ -1,14 +1,12 @@
 """Pictures of faces to measure on: real ones beside this checkout, and the one that is drawn."""
 
 import csv
-import itertools
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from vision.clip.render import FRAMES_PER_S
-from vision.clip.render import frames as drawn_frames
+from vision.clip import counter
 from vision.identity.base import Picture
 from vision.identity.chain import Chain
 from vision.plates.picture import read_picture
@@ -19,13 +17,15 @@ PICTURES = FOLDER / "faces"
 VIDEO = FOLDER / "video" / "faces.mp4"
 
 _FRAME = (1280, 720)
-_STANDS_S = 10
+_STANDS_S = 10.0
 _SPEAKS_S = 5.0
 
 
 def drawn_frame() -> Picture:
     """Give a camera's frame of the drawn person at the counter."""
-    return next(itertools.islice(drawn_frames("counter"), _STANDS_S * FRAMES_PER_S, None))
+    width, height = _FRAME
+    scene, person = counter.background(height, width), counter.person()
+    return np.asarray(counter.frame(scene, person, _STANDS_S), np.uint8)
 
 
 def frame(chain: Chain) -> tuple[Picture, str]:

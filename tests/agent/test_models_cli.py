@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from agent.models_cli import models
 from tests.support.plate_networks import reader_of, white_box_detector, write_models
+from vision.models.manifest import load_manifest
 
 app = typer.Typer()
 app.command()(models)
@@ -61,3 +62,20 @@ def test_a_list_that_cannot_be_read_is_an_error(tmp_path):
 def test_the_shipped_models_are_good():
     """Without options it is the project's own list."""
     assert CliRunner().invoke(app, ["--json"]).exit_code == 0
+
+
+def test_thresholds_of_faces_are_told_with_what_they_rest_on():
+    """How many pairs, and how sure the rates are."""
+    calibration = load_manifest().pick("face-recogniser").calibration
+    assert calibration is not None
+    shown = CliRunner().invoke(app, env={"COLUMNS": "200"}).stdout
+    line = next(
+        line for line in shown.splitlines() if f"calibration {calibration.version}:" in line
+    )
+    for part in (
+        f"match from {calibration.match_at:g}",
+        calibration.set,
+        f"of {calibration.impostor_pairs} pairs",
+        f"to {100 * calibration.fnmr_high:.2f}",
+    ):
+        assert part in line

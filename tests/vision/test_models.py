@@ -133,3 +133,85 @@ def test_the_runtime_keeps_no_account_of_its_user(manifest, tmp_path):
         [sys.executable, "-c", program, manifest], check=True, env={**kept, "HOME": str(home)}
     )
     assert list(home.rglob("*")) == []
+
+
+CALIBRATED = (
+    GOOD.replace("plate-detector", "face-recogniser")
+    + """
+[model.calibration]
+version = "2026-11-a"
+set = "made-up"
+pictures = 4
+persons = 2
+genuine_pairs = 2
+impostor_pairs = 4
+match_at = 0.7
+no_match_below = 0.6
+identify_at = 0.8
+fmr = 0.0
+fmr_low = 0.0
+fmr_high = 0.6
+fnmr = 0.5
+fnmr_low = 0.01
+fnmr_high = 0.99
+"""
+)
+
+
+def test_a_model_may_come_with_an_installed_package(tmp_path):
+    """Its file lies there, and the package is not imported for it."""
+    text = GOOD.replace('file = "plates.onnx"', 'package = "this"\nfile = "x/plates.onnx"')
+    (tmp_path / "models.toml").write_text(text.replace("this", "xml"))
+    (model,) = load_manifest(tmp_path / "models.toml").model
+    assert model.file.parts[-3:] == ("xml", "x", "plates.onnx")
+    assert model.file.is_absolute()
+    with pytest.raises(MissingModelError, match="cannot be read"):
+        model.read()
+    program = (
+        "import sys, pathlib; from vision.models.manifest import load_manifest\n"
+        "load_manifest(pathlib.Path(sys.argv[1])); sys.exit('xml' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "models.toml"], check=True)
+
+
+@pytest.mark.parametrize("package", ["no_such_package", "this"])
+def test_a_package_that_is_not_there_is_told(tmp_path, package):
+    """When the model is read: the rest of the list can be used. A module alone is no package."""
+    text = GOOD.replace("file =", f'package = "{package}"\nfile =')
+    (tmp_path / "models.toml").write_text(text)
+    (model,) = load_manifest(tmp_path / "models.toml").model
+    with pytest.raises(MissingModelError, match=f"the package {package} is not installed"):
+        model.read()
+
+
+def test_a_calibration_is_read(tmp_path):
+    """It stands beside the recogniser whose similarities it explains."""
+    (tmp_path / "models.toml").write_text(CALIBRATED)
+    calibration = load_manifest(tmp_path / "models.toml").pick("face-recogniser").calibration
+    assert calibration is not None
+    assert (calibration.version, calibration.match_at) == ("2026-11-a", 0.7)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("match_at = 0.7", "match_at = 0.5", "must not fall"),
+        ("identify_at = 0.8", "identify_at = 0.65", "must not fall"),
+        ("identify_at = 0.8", "identify_at = 80", "identify_at"),
+        ("fnmr = 0.5", "fnmr = 50", "fnmr"),
+        ("fmr_high = 0.6", "", "fmr_high"),
+        ('version = "2026-11-a"', 'version = "The newest"', "version"),
+    ],
+)
+def test_a_wrong_calibration_says_what_is_wrong(tmp_path, old, new, reason):
+    """Thresholds in disorder would let the less similar match."""
+    (tmp_path / "models.toml").write_text(CALIBRATED.replace(old, new))
+    with pytest.raises(ManifestError, match=reason):
+        load_manifest(tmp_path / "models.toml")
+
+
+def test_a_session_keeps_no_copy_of_its_file(manifest):
+    """Else a network would lie in memory twice for as long as the process lives."""
+    model = load_manifest(manifest).pick("plate-detector")
+    held = vars(load_session(model)).values()
+    assert model.read() not in [value for value in held if isinstance(value, bytes)]

@@ -21,6 +21,8 @@ _LIVE_WIDTH_PX, _LIVE_HEIGHT_PX = 480, 960
 """Of a camera's frame, or less: a face is found where it is a sixth as wide."""
 _STILL_EDGES_PX = (640, 1280)
 """Longer edges of a still, one after the other until a face is found: an eighth, a sixteenth."""
+_LEAST_PX = 40
+"""Of each edge: the network cannot look at less."""
 _TURNED_SCORE = 0.5
 """Of a face in a picture that had to be turned: those that are really there score more."""
 _CLOSE_BOX_PX = 200
@@ -74,7 +76,10 @@ class DlibDetector(FaceDetector):
             if found:
                 return [_turned_back(face, turned, quarters) for face in found]
         assert self._network is not None  # noqa: S101 - see find
-        seen = self._network(cv2.cvtColor(_scaled(picture, first), cv2.COLOR_BGR2RGB), 0)
+        small = _scaled(picture, first)
+        if min(small.shape[:2]) < _LEAST_PX:
+            return []
+        seen = self._network(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), 0)
         return [self._face(picture, one.rect, one.confidence, first) for one in seen]
 
     def _upright(self, picture: Picture, share: float) -> list[Face]:

@@ -21,6 +21,8 @@ from vision.models.errors import UnusableModelError
 from vision.models.manifest import Model
 from vision.models.memory_file import memory_file
 
+_FOLDER = "models"
+"""Of its own, since what lies beside it may have been made with less strict permissions."""
 _CONVERSION_S = 120.0
 _MODULE = "vision.identity.dlib_network"
 
@@ -28,12 +30,12 @@ _MODULE = "vision.identity.dlib_network"
 def cache_folder() -> Path | None:
     """Where converted networks are kept: systemd's folder for it, or the user's; None: nowhere."""
     if given := os.environ.get("CACHE_DIRECTORY"):
-        return Path(given.split(":")[0])
+        return Path(given.split(":")[0]) / _FOLDER
     try:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:  # a user without a home
         return None
-    return Path(base) / "kiosk-agent"
+    return Path(base) / "kiosk-agent" / _FOLDER
 
 
 def converted(model: Model, folder: Path | None) -> bytes:

@@ -3,7 +3,7 @@
 A turn is seen in where the nose stands between the eyes. A solid head that turns carries its nose
 aside, because the nose lies before the eyes; a flat picture turned about its upright axis shrinks
 eyes and nose alike and keeps the nose where it was. Only a flat picture that is tilted steeply
-about a slanting axis (some 30 degrees) or bent moves it as far; that is left to the passive sign
+about a slanting axis (some 26 degrees) or bent moves it as far; that is left to the passive sign
 ``flat_motion``. What answers each step in time, such as a recording chosen on the spot or a
 mask, passes.
 """
@@ -19,9 +19,9 @@ from vision.identity.reasons import LivenessReason, Step
 
 STEP_S = 8.0
 
-_TURNED = 0.12
-"""Of the eye distance, against the own straight look: some 23 degrees with dlib's landmarks, whose
-nose is its base, and 16 with YuNet's, whose nose is its tip. They tremble by 0.02."""
+_TURNED = 0.1
+"""Of the eye distance, against the own straight look: some 20 degrees with dlib's landmarks, whose
+nose is its base, and 14 with YuNet's, whose nose is its tip. They tremble by 0.02."""
 _TURNED_AWAY = 0.16
 """To the wrong side: whoever only glances there is not lost."""
 _STRAIGHT = 0.2

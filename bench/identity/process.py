@@ -1,28 +1,31 @@
-"""``python -m bench.identity.memory``: memory of a process that verifies and looks for staff.
+"""``python -m bench.identity.process FRAME``: a process that verifies and looks for staff.
 
-Prints one JSON object: ``rss_mib`` after a verification and a search among 10,000.
+Prints one JSON object: ``search_10k_ms``, and ``rss_mib`` after a verification and the searches.
 """
 
 import json
 import os
+import sys
+from pathlib import Path
 
 import cv2
 
-from bench.identity import ENROLLED, data, index_of, verify
+from bench.identity import ENROLLED, index_of, times_ms, verify
 from vision.identity.backends import open_backend
 from vision.identity.chain import Chain
+from vision.plates.picture import read_picture
 
 
 def main() -> None:
     """Measure."""
     cv2.setNumThreads(1)
     chain = Chain(open_backend())
-    frame = data.drawn_frame()
+    frame = read_picture(Path(sys.argv[1]))
     document = chain.template(frame, chain.find(frame)[0])
     index = index_of(ENROLLED, chain.backend.recogniser.dimension)
-    outcome = verify(chain, frame, document)
-    index.search(document)
-    print(json.dumps({"rss_mib": _rss_mib(), "outcome": outcome}))
+    verify(chain, frame, document)
+    (search_ms,) = times_ms(lambda: index.search(document), rounds=200)
+    print(json.dumps({"search_10k_ms": search_ms, "rss_mib": round(_rss_mib(), 1)}))
 
 
 def _rss_mib() -> float:
