@@ -127,6 +127,7 @@ class CommandPath:
             watches=parts.identity,
             clock=clock,
             publish=publish,
+            say=self._tell,
             tell=on_fault,
         )
         self.hands = Hands(
@@ -224,7 +225,7 @@ class CommandPath:
             await self._keys_news.wait()
 
     async def _tell(self, event: Data, stamp: Stamp) -> None:
-        """Record a change of settings or keys before it is told."""
+        """Record an event in the audit trail before it is told."""
         await self.audit.record_event(event, stamp)
         await self._publish(event, stamp)
 

@@ -120,7 +120,7 @@ def watch(
     """Show what the chain sees in a video."""
     chain = _open(models, thorough=False)
     from agent.faces_watch import FaceWatch, Film
-    from vision.plates.picture import PictureError
+    from vision.picture import PictureError
 
     watched = FaceWatch(chain)
     try:

@@ -11,7 +11,7 @@ import cv2
 from agent.faces_report import Seen
 from vision.identity import backends
 from vision.identity.chain import Chain
-from vision.plates.picture import PictureError, read_picture
+from vision.picture import PictureError, read_picture
 
 _WORTH_A_PROCESS = 8
 """Pictures: fewer are looked at sooner than another process has loaded the models."""

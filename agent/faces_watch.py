@@ -13,7 +13,7 @@ from vision.identity.annotate import Mark, annotate
 from vision.identity.base import Picture, Template
 from vision.identity.chain import Chain, merge
 from vision.identity.face import Face
-from vision.plates.picture import PictureError
+from vision.picture import PictureError
 from vision.video import frames_of
 
 _CODECS = {".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v", ".mp4": "mp4v"}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vision.plates.recognise import Recogniser
 
 BEFORE_OPENCV = {
-    "OPENCV_IO_MAX_IMAGE_PIXELS": "100000000",  # vision.plates.picture.MAX_PIXELS
+    "OPENCV_IO_MAX_IMAGE_PIXELS": "100000000",  # vision.picture.MAX_PIXELS
     "OPENCV_LOG_LEVEL": "SILENT",  # what is wrong with a picture is said once, by us
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # AV_LOG_QUIET
 }
@@ -121,7 +121,7 @@ def _pictures(
 ) -> Iterator["Record"]:
     from agent.picture_files import name_pictures
     from agent.plates_report import picture_record
-    from vision.plates.picture import PictureError, read_picture
+    from vision.picture import PictureError, read_picture
 
     files = list(name_pictures(words))
     drawing = Drawing(draw, files) if draw else None
@@ -144,8 +144,8 @@ def _passages(
     source: str, recogniser: "Recogniser", min_character: float, per_s: float, step: Step
 ) -> Iterator["Record"]:
     from agent.plates_report import passage_record
+    from vision.picture import PictureError
     from vision.plates.passage import PassageRules, Passages
-    from vision.plates.picture import PictureError
     from vision.plates.video import video_passages
     from vision.source import redact
 
@@ -188,8 +188,8 @@ class Drawing:
         """
         import cv2
 
+        from vision.picture import PictureError
         from vision.plates.annotate import annotate
-        from vision.plates.picture import PictureError
 
         marks = [(plate["corners"], plate["text"]) for plate in record["plates"]]
         options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]

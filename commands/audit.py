@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
@@ -26,6 +27,14 @@ to the broker must not be able to push the trail's past out of it: that takes mo
 _log = structlog.get_logger()
 
 Append = Callable[[str, Facts, Stamp], Awaitable[object]]
+
+
+def facts_of(event: Data) -> dict[str, Any]:
+    """Return all that an event says, flat: lists of texts become one text."""
+    said = event.model_dump(mode="json", exclude_none=True)
+    return {
+        key: ", ".join(value) if isinstance(value, list) else value for key, value in said.items()
+    }
 
 
 class Audit:
@@ -88,12 +97,7 @@ class Audit:
 
     async def record_event(self, event: Data, stamp: Stamp) -> bool:
         """Append an event as an entry of its kind; as :meth:`record`."""
-        said = event.model_dump(mode="json", exclude_none=True)
-        facts: Facts = {
-            key: ", ".join(value) if isinstance(value, list) else value
-            for key, value in said.items()
-        }
-        return await self.record(event.KIND, facts, stamp)
+        return await self.record(event.KIND, facts_of(event), stamp)
 
     async def turned_away(self, code: str, data: Facts, stamp: Stamp | None = None) -> None:
         """Record a message that nobody trusted signed; beyond a rate, only how many there were."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from contract import Stamp
 from contract.audit import NOTHING, AuditEntry, ChainHead, Facts, next_entry
-from contract.ids import uuid7
+from contract.ids import uuid7_at
 
 MAX_ROWS = 100_000
 MAX_BYTES = 64 * 2**20
@@ -50,7 +50,7 @@ class AuditTable:
         self._db.execute(_HEAD)
         if self._db.execute("SELECT 1 FROM audit_head").fetchone() is not None:
             return False
-        chain = uuid7(int(stamp.time.timestamp() * 1000))
+        chain = uuid7_at(stamp.time)
         self._db.execute("INSERT INTO audit_head VALUES (?, 0, ?, 0)", (chain, NOTHING))
         self.append("chain.begin", {"reason": reason}, stamp)
         return True

@@ -1,6 +1,7 @@
 """Identifiers on the wire."""
 
 import secrets
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -24,6 +25,11 @@ def uuid7(unix_ms: int) -> str:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(UUID(int=value))
+
+
+def uuid7_at(time: datetime) -> str:
+    """Make a UUIDv7 for a moment."""
+    return uuid7(int(time.timestamp() * 1000))
 
 
 def new_challenge() -> str:

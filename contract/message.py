@@ -17,7 +17,7 @@ from pydantic import Field, SerializeAsAny, StringConstraints
 from pydantic_core import to_json
 
 from contract.errors import MalformedError
-from contract.ids import MessageId, uuid7
+from contract.ids import MessageId, uuid7_at
 from contract.limits import MAX_MESSAGE_BYTES
 from contract.stamp import Stamp, TimeQuality
 from contract.wire import UtcTime, WireModel, check_size, format_time, parse_object, validated
@@ -122,7 +122,7 @@ def seal(data: Data, *, kiosk: str, stamp: Stamp, sequence: int | None) -> Seale
     Raises:
         OversizeError: the payload is larger than :data:`~contract.limits.MAX_MESSAGE_BYTES`.
     """
-    message_id = uuid7(int(stamp.time.timestamp() * 1000))
+    message_id = uuid7_at(stamp.time)
     head: dict[str, Any] = {
         "specversion": "1.0",
         "id": message_id,

@@ -7,7 +7,7 @@ import structlog
 
 from contract.events import AlarmCleared, AlarmRaised, Severity
 from contract.health import ActiveAlarm, Health
-from contract.ids import uuid7
+from contract.ids import uuid7_at
 from contract.message import Publish
 from contract.stamp import Clock, TimeQuality
 from telemetry.alarm_rules import AlarmSettings
@@ -221,7 +221,7 @@ class AlarmBoard:
     async def _publish_raised(self, key: Key, condition: _Condition) -> None:
         stamp = self._clock.stamp()
         if condition.alarm_id is None:
-            condition.alarm_id = uuid7(int(stamp.time.timestamp() * 1000))
+            condition.alarm_id = uuid7_at(stamp.time)
         code, subject = key
         raised = AlarmRaised(
             alarm_id=condition.alarm_id,

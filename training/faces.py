@@ -18,7 +18,7 @@ from vision.identity.base import Template
 from vision.identity.chain import Chain
 from vision.identity.rates import Rates, interval, rates_at
 from vision.models.manifest import Calibration, load_manifest
-from vision.plates.picture import PictureError, read_picture
+from vision.picture import PictureError, read_picture
 
 _SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 _SHOWN_BY = 10

@@ -23,6 +23,12 @@ _LIGHT_CHANGE_PERCENT = 70.0
 """More than this all at once is the light, not a thing that moves."""
 
 
+FINE = MotionSettings(begin_percent=0.2, end_percent=0.1)
+"""Finer than what counts as an event: a far car is small, and somebody only turns their head."""
+QUIET_S = 2.0
+"""So long after the last motion, frames are worth a look."""
+
+
 class Motion:
     """Watches one camera's picture for motion."""
 

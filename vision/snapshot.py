@@ -18,7 +18,6 @@ import os
 import signal
 import sys
 import time
-from importlib.util import find_spec
 from math import ceil, floor
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.limits import MAX_MEDIA_BYTES
 from vision.frames import Frame, FrameReader, SharedFrame
+from vision.models.manifest import load_manifest
 from vision.plates.backends import open_recogniser
 from vision.plates.onnx_detector import STILL
 
@@ -175,10 +175,8 @@ def _frontal(picture: Frame) -> list[Box]:
 
 def _neural(picture: Frame) -> list[Box]:
     """Look with the neural detector, where the models are installed."""
-    spec = find_spec("face_recognition_models")  # found, not imported: the package may want others
-    folder = Path(spec.origin).parent if spec and spec.origin else None
-    model = folder / "models" / "mmod_human_face_detector.dat" if folder else None
-    if model is None or not model.is_file():
+    model = load_manifest().pick("face-detector").file
+    if not model.is_file():
         return []
     scale = _scale_to(_CNN_PIXELS, picture)
     colours = cv2.cvtColor(_shrunk(picture, scale), cv2.COLOR_BGR2RGB)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from vision.plates.base import Picture
-from vision.plates.picture import PictureError, as_bgr
+from vision.frames import Frame
+from vision.picture import PictureError, as_bgr
 from vision.source import redact
 
 _USUAL_FPS = 25.0
@@ -16,7 +16,7 @@ _READ_MS = 20_000
 
 def frames_of(
     source: str, *, per_s: float, progress: Callable[[float | None], None] = lambda _: None
-) -> Iterator[tuple[float, Picture]]:
+) -> Iterator[tuple[float, Frame]]:
     """Yield frames (BGR) with their times, in seconds since the first.
 
     ``per_s`` frames of each second are given, the others only decoded as far as they must be.

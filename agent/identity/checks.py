@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, Protocol
 
@@ -16,13 +16,16 @@ from commands.errors import DeskError
 from contract import Clock
 from contract.actions import ConsentCode, StaffPurpose
 from contract.identity import IdentityDecision, Liveness
-from contract.ids import uuid7
+from contract.ids import uuid7_at
 from vision.identity.reasons import Reason
-from vision.identity.report import Answered, Enrol, Hint, Identify, Verify
+from vision.identity.report import Answered, Enrol, Hint, Identify, Verify, refer
 from vision.identity.settings import IdentitySettings
 
 NO_CONSENT = "unknown"
 """In the place of a consent code, where nobody was recognised who could have given it."""
+
+_NO_CHECK = ""
+"""Where no process was asked."""
 
 log = structlog.get_logger()
 
@@ -78,11 +81,8 @@ class PortraitError(Exception):
 class Document:
     """What a person is compared with."""
 
-    portrait: bytes
-    number: str | None
-
-    def __repr__(self) -> str:
-        return "Document(...)"
+    portrait: bytes = field(repr=False)
+    number: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +151,10 @@ class Checks:
         try:
             document = await self._document(request) if request.face else None
         except PortraitError as error:
-            answer, asked = _refer(error.reason), self._asked(request)
+            answer, asked = refer(_NO_CHECK, error.reason), self._asked(request)
         else:
             if document is None:
-                answer, asked = _refer("declined"), self._asked(request)
+                answer, asked = refer(_NO_CHECK, "declined"), self._asked(request)
             else:
                 number = document.number or number
                 answer, asked = await self._compare(request, document)
@@ -171,7 +171,7 @@ class Checks:
         )
         person = await self._person(answer.enrolment) if answer.enrolment else None
         if answer.outcome == "match" and person is None:  # removed meanwhile
-            answer = _refer("unknown_person")
+            answer = refer(_NO_CHECK, "unknown_person")
         elif answer.outcome == "match" and person and request.purpose not in person.purposes:
             changed = {"outcome": "no_match", "reasons": ("purpose_not_allowed",)}
             answer = answer.model_copy(update=changed)
@@ -233,12 +233,12 @@ class Checks:
         name = camera or (next(iter(watches)) if len(watches) == 1 else None)
         watch = watches.get(name) if name else None
         if watch is None:
-            return _refer("camera_unavailable" if watches else "not_enabled"), asked
+            return refer(_NO_CHECK, "camera_unavailable" if watches else "not_enabled"), asked
         asked = replace(asked, camera=name, liveness=settings.liveness, watch=watch)
         if self._running is not None:
-            return _refer("busy"), asked
+            return refer(_NO_CHECK, "busy"), asked
         now, limit = self._clock.stamp(), limit_s or settings.time_limit_s
-        id_ = uuid7(int(now.time.timestamp() * 1000))
+        id_ = uuid7_at(now.time)
         shown = IdentityView(
             check=view or asked.check,
             camera=name,
@@ -254,7 +254,7 @@ class Checks:
         finally:
             self._running = None
             running.cancel()  # where whoever asked has left
-        return _refer("cancelled") if running.cancelled() else running.result(), asked
+        return refer(_NO_CHECK, "cancelled") if running.cancelled() else running.result(), asked
 
     def _hinted(self, view: IdentityView, on_hint: OnHint) -> OnHint:
         """Return what shows each hint of a check."""
@@ -280,7 +280,7 @@ class Checks:
         pseudonym = await self._pseudonyms.of(number, asked.purpose) if number else None
         took_ms = max(0, round((self._clock.monotonic() - begun) * 1000))
         decision = IdentityDecision(
-            decision_id=uuid7(int(stamp.time.timestamp() * 1000)),
+            decision_id=uuid7_at(stamp.time),
             check=asked.check,
             camera=asked.camera,
             session_id=asked.session_id,
@@ -319,7 +319,3 @@ class Checks:
             calibration=decision.calibration,
             took_ms=took_ms,
         )
-
-
-def _refer(reason: Reason) -> Answered:
-    return Answered(id="", outcome="refer", reasons=(reason,), took_ms=0)

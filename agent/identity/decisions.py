@@ -65,7 +65,8 @@ class Decisions:
             msg = "that check ended in a match, or was overridden already"
             raise DeskError(msg, code="not_applicable")
         if staff_decision_id is not None:
-            by = f"staff:{self._staff(staff_decision_id).decision.enrolment}"
+            _, enrolment = self._staff(staff_decision_id)
+            by = f"staff:{enrolment}"
         kept.overridden = True
         overridden = IdentityOverridden(
             decision_id=decision_id,
@@ -83,20 +84,21 @@ class Decisions:
         Raises:
             DeskError: it is not a match for this purpose, is older than two minutes, or was used.
         """
-        kept = self._staff(decision_id)
-        if kept.decision.purpose != purpose or kept.used or kept.decision.enrolment is None:
+        kept, enrolment = self._staff(decision_id)
+        if kept.decision.purpose != purpose or kept.used:
             msg = f"that check was not for {purpose}, or was used already: check once more"
             raise DeskError(msg, code="not_applicable")
         kept.used = True
-        return kept.decision.enrolment
+        return enrolment
 
-    def _staff(self, decision_id: str) -> _Kept:
+    def _staff(self, decision_id: str) -> tuple[_Kept, str]:
         kept = self._find(decision_id)
+        enrolment = kept.decision.enrolment
         old = self._clock.monotonic() - kept.at_s > GOOD_FOR_S
-        if kept.decision.enrolment is None or kept.decision.outcome != "match" or old:
+        if enrolment is None or kept.decision.outcome != "match" or old:
             msg = "no member of staff was recognised by that check in the last two minutes"
             raise DeskError(msg, code="not_applicable")
-        return kept
+        return kept, enrolment
 
     def _find(self, decision_id: str) -> _Kept:
         if kept := self._kept.get(decision_id):

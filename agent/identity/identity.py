@@ -33,9 +33,8 @@ from agent.supervisor import Start
 from commands.action import Progress
 from commands.audit import Audit
 from commands.desk.desk import Desk
-from commands.desk.view import SessionsView
 from commands.errors import ActionError, DeskError
-from contract import Clock, Data, Stamp
+from contract import Clock
 from contract.actions import IdentityEnroll, StaffPurpose
 from contract.health import PeripheralHealth
 from contract.identity import IdentityDecision, IdentityOverridden
@@ -61,6 +60,7 @@ class Identity:
         watches: the identity process of each camera.
         clock: the agent's clock.
         publish: takes the events.
+        say: records an event in the audit trail, then publishes it.
         tell: told of faults by the alarm's code, in a sentence; None: it is over.
     """
 
@@ -73,6 +73,7 @@ class Identity:
         watches: Mapping[str, IdentityWatch],
         clock: Clock,
         publish: Publish,
+        say: Publish,
         tell: Callable[[str, str | None], None],
     ) -> None:
         now = settings()
@@ -80,8 +81,8 @@ class Identity:
         self._desk = desk
         self._watches = watches
         self._clock = clock
-        self._roll: dict[str, frozenset[StaffPurpose]] = {}
-        """What each enrolled person is enrolled for."""
+        self._roll: frozenset[str] = frozenset()
+        """The enrolments of those who agreed that their presence is told."""
         self._roll_changed = asyncio.Event()
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         self._pseudonyms = Pseudonyms(
@@ -90,17 +91,13 @@ class Identity:
             rotation_days=lambda: _ROTATION_DAYS,
         )
 
-        async def say(event: Data, stamp: Stamp) -> None:
-            await audit.record_event(event, stamp)
-            await publish(event, stamp)
-
         self._supervision = Supervision(
             settings=lambda: settings().supervision,
             clock=clock,
             publish=publish,
             record=audit.record,
             desk=desk,
-            staff=lambda: [one for one, purposes in self._roll.items() if "presence" in purposes],
+            staff=lambda: self._roll,
         )
         self._decisions = Decisions(say=say, heed=self._heed, clock=clock)
         self.enrolments = Enrolments(
@@ -301,25 +298,24 @@ class Identity:
     async def _follow_sessions(self) -> None:
         """Forget a session's card and person when it ends."""
         known: set[str] = set()
-        while True:
-            with self._desk.follow() as follower:
-                while (change := await follower.next()) is not None:
-                    if not isinstance(change.view, SessionsView):
-                        continue
-                    now = {session.id for session in change.view.sessions}
-                    self._cards.keep_only(now)
-                    for session_id in known - now:
-                        for watch in self._watches.values():
-                            watch.forget(session_id)
-                    known = now
+        async for view in self._desk.follow_sessions():
+            now = {session.id for session in view.sessions}
+            self._cards.keep_only(now)
+            for session_id in known - now:
+                for watch in self._watches.values():
+                    watch.forget(session_id)
+            known = now
 
     async def _keep_roll(self) -> None:
-        """Know who is enrolled for what, without asking the disk for every face."""
+        """Know whose presence may be told, without asking the disk for every face."""
         while True:
             await self._roll_changed.wait()
             self._roll_changed.clear()
             try:
                 page = await self.enrolments.list(None, self.enrolments.max_persons)
-                self._roll = {one.enrolment: frozenset(one.purposes) for one in page.persons}
             except ActionError:  # the gallery's alarm says why
-                self._roll = {}
+                self._roll = frozenset()
+                continue
+            self._roll = frozenset(
+                one.enrolment for one in page.persons if "presence" in one.purposes
+            )

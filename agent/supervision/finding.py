@@ -1,14 +1,15 @@
 """Findings: their ids, and what the audit trail keeps of them."""
 
+from commands import audit
 from contract import Stamp
 from contract.audit import Facts
 from contract.identity import SupervisionFinding
-from contract.ids import uuid7
+from contract.ids import uuid7_at
 
 
 def new_id(now: Stamp) -> str:
     """Make the id of a finding."""
-    return uuid7(int(now.time.timestamp() * 1000))
+    return uuid7_at(now.time)
 
 
 def audit_kind(finding: SupervisionFinding) -> str:
@@ -17,7 +18,7 @@ def audit_kind(finding: SupervisionFinding) -> str:
 
 
 def facts_of(finding: SupervisionFinding) -> Facts:
-    """Return all that a finding says, flat."""
-    said = finding.model_dump(mode="json", exclude={"rule"}, exclude_none=True)
-    said["decision_ids"] = ", ".join(finding.decision_ids)
-    return said
+    """Return all that a finding says but its rule, flat."""
+    facts = audit.facts_of(finding)
+    del facts["rule"]
+    return facts

@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
+from commands.desk.sessions import MAX_SESSIONS
 from commands.desk.view import SessionsView, SessionView
 from contract import Stamp
 from vision.identity.report import Present
 
-MAX_SESSIONS = 8
 MAX_CAMERAS = 16
 MAX_STAFF = 32
 """Before one camera."""

@@ -15,7 +15,6 @@ from agent.supervision.session_rules import CounterUnattended, OtherPerson
 from agent.supervision.settings import SupervisionSettings
 from agent.supervision.staff import StaffPresence
 from commands.desk.desk import Desk
-from commands.desk.view import SessionsView
 from contract import Clock, Event, Stamp
 from contract.audit import Facts
 from contract.identity import IdentityDecision, IdentityOverridden, SupervisionFinding
@@ -103,12 +102,9 @@ class Supervision:
             group.create_task(self._tell(), name="supervision.tell")
 
     async def _follow(self) -> None:
-        while True:
-            with self._desk.follow() as follower:
-                while (change := await follower.next()) is not None:
-                    if isinstance(change.view, SessionsView):
-                        self._scene.use(change.view, self._clock.stamp())
-                        self._look()
+        async for view in self._desk.follow_sessions():
+            self._scene.use(view, self._clock.stamp())
+            self._look()
 
     async def _tick(self) -> None:
         while True:

@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -31,10 +30,10 @@ from vision.identity.gallery_record import Stored
 from vision.identity.rates import NEVER, interval, rates_at
 from vision.identity.search import Index
 from vision.models.errors import ModelError
+from vision.models.manifest import load_manifest
 from vision.video import frames_of
 
 ENROLLED = 10_000
-_DLIB_WEIGHTS = "models/dlib_face_recognition_resnet_model_v1.dat"
 _QUALITY_PER_S = 3.0
 
 
@@ -122,10 +121,7 @@ def times_ms(*works: Callable[[], object], rounds: int = 30) -> tuple[float, ...
 
 def _plain_dlib() -> "dlib.face_recognition_model_v1":
     """Load dlib's network from the package that brings it, unimported."""
-    spec = find_spec("face_recognition_models")
-    assert spec is not None  # noqa: S101 - the recogniser has loaded it already
-    folder = next(iter(spec.submodule_search_locations or ()))
-    return dlib.face_recognition_model_v1(str(Path(folder) / _DLIB_WEIGHTS))
+    return dlib.face_recognition_model_v1(str(load_manifest().pick("face-recogniser").file))
 
 
 def _plain_descriptor(

@@ -28,15 +28,15 @@ FOLDER = Path(__file__).parents[3] / "shared" / "data"
 FRAMES_PER_S = 10.0
 FRAMES = 100
 """Of a clip: a whole check."""
-ATTACKS: tuple[str, ...] = (
+ATTACKS = (
     "print",
     "bent_print",
     "cut_out",
     "phone_still",
     "phone_replay",
     "monitor_replay",
+    "recorded_answer",
 )
-ATTACKS += ("recorded_answer",)
 
 Floats = NDArray[Any]
 """float32."""

@@ -9,7 +9,7 @@ import numpy as np
 from vision.clip import counter
 from vision.identity.base import Picture
 from vision.identity.chain import Chain
-from vision.plates.picture import read_picture
+from vision.picture import read_picture
 from vision.video import frames_of
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data"

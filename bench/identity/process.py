@@ -13,7 +13,7 @@ import cv2
 from bench.identity import ENROLLED, index_of, times_ms, verify
 from vision.identity.backends import open_backend
 from vision.identity.chain import Chain
-from vision.plates.picture import read_picture
+from vision.picture import read_picture
 
 
 def main() -> None:

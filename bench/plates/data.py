@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from bench.plates.scores import Labelled
+from vision.picture import read_picture
 from vision.plates.base import Picture
-from vision.plates.picture import read_picture
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "plates"
 

@@ -1,6 +1,7 @@
 """The state of the kiosk's business, in one place: for commands and for the local door."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,7 +11,7 @@ from commands.desk.notices import Notices
 from commands.desk.record import Record
 from commands.desk.sessions import Sessions, session_end
 from commands.desk.state import DeskState, Store
-from commands.desk.view import IdentityView, ServiceView, Subject, View
+from commands.desk.view import IdentityView, ServiceView, SessionsView, Subject, View
 from commands.errors import DeskError
 from commands.machine import PowerKind
 from contract import Clock
@@ -131,6 +132,14 @@ class Desk:
     def follow(self) -> AbstractContextManager[Follower]:
         """Follow all changes inside a ``with``; the first are all subjects as they are now."""
         return self._followers.join(Change(subject, self._look(subject)) for subject in SUBJECTS)
+
+    async def follow_sessions(self) -> AsyncIterator[SessionsView]:
+        """Yield all open sessions, now and after each change; who falls behind begins anew."""
+        while True:
+            with self.follow() as follower:
+                while (change := await follower.next()) is not None:
+                    if isinstance(change.view, SessionsView):
+                        yield change.view
 
     @property
     def follower_count(self) -> int:

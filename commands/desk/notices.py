@@ -8,7 +8,7 @@ from commands.desk.view import AnnouncementsView, AnnouncementView, PowerView, S
 from commands.errors import DeskError
 from commands.machine import PowerKind
 from contract import Clock
-from contract.ids import uuid7
+from contract.ids import uuid7_at
 
 MAX_ANNOUNCEMENTS = 16
 """One more pushes out the oldest."""
@@ -42,7 +42,7 @@ class Notices:
         """Show a text for so long."""
         now = self._clock.stamp()
         view = AnnouncementView(
-            id=uuid7(int(now.time.timestamp() * 1000)),
+            id=uuid7_at(now.time),
             text=text,
             begun=now.time,
             until=now.time + timedelta(seconds=for_s),

@@ -10,7 +10,7 @@ from commands.desk.view import SessionsView, SessionView
 from commands.errors import DeskError
 from contract import Clock, Event, Stamp
 from contract.business import Mode, SessionBegin, SessionEnd
-from contract.ids import uuid7
+from contract.ids import uuid7_at
 
 MAX_SESSIONS = 8
 
@@ -83,9 +83,7 @@ class Sessions:
         if refusal := self._refusal():
             raise refusal
         now = self._clock.stamp()
-        session = Session(
-            id=uuid7(int(now.time.timestamp() * 1000)), business=business, mode=mode, begun=now
-        )
+        session = Session(id=uuid7_at(now.time), business=business, mode=mode, begun=now)
         self._open[session.id] = _Open(session, self._clock.monotonic() + self._idle_timeout_s)
         self._free.clear()
         self._changed()

@@ -14,6 +14,11 @@ def li() -> PrivateKey:
 
 
 @pytest.fixture
+def zhao() -> PrivateKey:
+    return make_key("zhao")
+
+
+@pytest.fixture
 async def make_kiosk(
     tmp_path: Path, li: PrivateKey
 ) -> AsyncIterator[Callable[..., CommandedKiosk]]:

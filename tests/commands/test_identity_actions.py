@@ -101,29 +101,12 @@ def keeper():
 
 
 @pytest.fixture
-def zhao():
-    return make_key("zhao")
-
-
-@pytest.fixture
 def kiosk(make_kiosk, keeper, zhao):
     return make_kiosk(keys=[zhao], actions=keeper.actions(), rows=ROWS)
 
 
 async def do(kiosk, action, *keys, **args):
-    """Order something; returns its last receipt."""
-    command = make_command(action=f"identity.{action}", args=args)
-    await kiosk.send(command, *keys)
-    await kiosk.ended(command)
-    return kiosk.receipts[-1]
-
-
-async def kept_by(kiosk):
-    """What is on disk once the agent has ended."""
-    await kiosk.ledger.close()
-    kept = b"".join(file.read_bytes() for file in kiosk.folder.glob("ledger.db*"))
-    kiosk.boot()
-    return kept
+    return await kiosk.order(f"identity.{action}", *keys, **args)
 
 
 async def test_enrol_list_remove(kiosk, keeper, li, zhao):
@@ -209,7 +192,7 @@ async def test_no_record_keeps_the_name(kiosk, keeper, li, zhao, refuses):
         receipt = await do(kiosk, "enroll", li, zhao, **ARGS)
         assert receipt.status == ("failed" if refuses else "succeeded")
         await do(kiosk, "remove", subject="Zhang-3")
-    assert b"Zhang-3" not in await kept_by(kiosk)
+    assert b"Zhang-3" not in await kiosk.kept()
 
 
 async def test_an_enrolment_may_be_called_off(kiosk, keeper, li, zhao):

@@ -70,30 +70,13 @@ def keeper():
 
 
 @pytest.fixture
-def zhao():
-    return make_key("zhao")
-
-
-@pytest.fixture
 def kiosk(make_kiosk, keeper, zhao):
     rows = {name: DEFAULT_POLICY[name] for name in DEFAULT_POLICY if "watchlist" in name}
     return make_kiosk(keys=[zhao], actions=keeper.actions, rows=rows)
 
 
 async def do(kiosk, action, *keys, **args):
-    """Order something; returns its last receipt."""
-    command = make_command(action=f"plates.watchlist.{action}", args=args)
-    await kiosk.send(command, *keys)
-    await kiosk.ended(command)
-    return kiosk.receipts[-1]
-
-
-async def kept_by(kiosk):
-    """What is on disk once the agent has ended."""
-    await kiosk.ledger.close()
-    kept = b"".join(file.read_bytes() for file in kiosk.folder.glob("ledger.db*"))
-    kiosk.boot()
-    return kept
+    return await kiosk.order(f"plates.watchlist.{action}", *keys, **args)
 
 
 async def test_put_list_remove(kiosk, keeper, li, zhao):
@@ -132,13 +115,13 @@ async def test_no_record_keeps_the_plates(kiosk, keeper, li, zhao, refuses):
     async with kiosk.running():
         receipt = await do(kiosk, "put", li, zhao, **ARGS)
     assert receipt.status == ("failed" if refuses else "succeeded")
-    assert b"K2345" not in await kept_by(kiosk)
+    assert b"K2345" not in await kiosk.kept()
 
 
 async def test_a_refused_list_is_not_kept_either(kiosk, li):
     """What was refused leaves no plates behind."""
     await do(kiosk, "put", li, **ARGS)
-    assert b"K2345" not in await kept_by(kiosk)
+    assert b"K2345" not in await kiosk.kept()
 
 
 async def test_a_repeat_is_known_without_its_plates(kiosk, keeper, li, zhao):

@@ -27,6 +27,7 @@ from contract.receipt import Receipt
 from contract.state import KeysChanged
 from telemetry.files import write_atomically
 from tests.support.clock import ManualClock
+from tests.support.operators import make_command
 
 
 class Deed:
@@ -207,6 +208,20 @@ class CommandedKiosk:
         """Deliver a command, signed by the first key where none is named."""
         payload = sign_command(command, keys or self.keys[:1])
         await self.executor.receive(payload, retained=retained)
+
+    async def order(self, action: str, *keys: PrivateKey, **args: Any) -> Receipt:
+        """Order something; returns its last receipt."""
+        command = make_command(action=action, args=args)
+        await self.send(command, *keys)
+        await self.ended(command)
+        return self.receipts[-1]
+
+    async def kept(self) -> bytes:
+        """What is on disk once the agent has ended; it starts afresh then."""
+        await self.ledger.close()
+        kept = b"".join(file.read_bytes() for file in self.folder.glob("ledger.db*"))
+        self.boot()
+        return kept
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until receipts make it true."""

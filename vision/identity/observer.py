@@ -8,19 +8,13 @@ from vision.identity.check import Check
 from vision.identity.comparison import Compare, against, among, enrolling
 from vision.identity.liveness.attack_model import AttackModel
 from vision.identity.presence_watch import PresenceWatch
-from vision.identity.reasons import Reason
-from vision.identity.report import Answered, Blind, Enrol, Hint, Identify, Present, Verify
+from vision.identity.report import Answered, Blind, Enrol, Hint, Identify, Present, Verify, refer
 from vision.identity.search import Index
 from vision.identity.witness import Witness
-from vision.motion import Motion
-from vision.plates.picture import as_bgr
+from vision.motion import FINE, QUIET_S, Motion
+from vision.picture import as_bgr
 from vision.scene import small_grey
-from vision.settings import MotionSettings
 
-_QUIET_S = 2.0
-"""So long after the last motion frames are looked at."""
-_MOTION = MotionSettings(begin_percent=0.2, end_percent=0.1)
-"""Finer than what counts as an event: somebody turns their head."""
 _BLIND_S = 3.0
 """Without a frame for so long the camera is not to be counted on."""
 
@@ -40,7 +34,7 @@ class Observer:
         self._chain = chain
         self._calibration = chain.backend.calibration
         self._attack = attack
-        self._motion = Motion(_MOTION)
+        self._motion = Motion(FINE)
         self._people = PresenceWatch(chain)
         self._staff: Index | None = None
         self._check: Check | None = None
@@ -67,13 +61,13 @@ class Observer:
     def begin(self, ask: Verify | Identify | Enrol, now_s: float) -> Answered | None:
         """Begin a check; answers at once where that cannot be."""
         if self._check is not None:
-            return _refer(ask.id, "busy")
+            return refer(ask.id, "busy")
         try:
             compare = self._comparison(ask)
         except PortraitError as error:
-            return _refer(ask.id, error.reason)
+            return refer(ask.id, error.reason)
         if compare is None:
-            return _refer(ask.id, "gallery_unusable")
+            return refer(ask.id, "gallery_unusable")
         self._check = Check(
             ask,
             compare=compare,
@@ -102,7 +96,7 @@ class Observer:
         bgr = as_bgr(picture)
         self._motion.update(small_grey(bgr), now_s)
         check = self._check
-        is_quiet = self._motion.quiet_s(now_s) > _QUIET_S
+        is_quiet = self._motion.quiet_s(now_s) > QUIET_S
         if check is None and is_quiet and not self._people.wants_look(now_s):
             return []
         self.looks += 1
@@ -140,7 +134,3 @@ class Observer:
         if check is not None and self._session is not None and answered.outcome == "match":
             self._people.verified(self._session, against(check.template, self._chain))
         return answered
-
-
-def _refer(check: str, reason: Reason) -> Answered:
-    return Answered(id=check, outcome="refer", reasons=(reason,), took_ms=0)

@@ -155,6 +155,11 @@ class Answered(_Line):
     """From the ask to the answer."""
 
 
+def refer(check: str, reason: Reason, *, took_ms: int = 0) -> Answered:
+    """Answer a check that nobody could do."""
+    return Answered(id=check, outcome="refer", reasons=(reason,), took_ms=took_ms)
+
+
 class Present(_Line):
     """Who is before the camera, told when it changes."""
 

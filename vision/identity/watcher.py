@@ -11,7 +11,6 @@ import structlog
 
 from contract import Clock
 from contract.health import IdentityHealth
-from vision.identity.reasons import Reason
 from vision.identity.report import (
     Answered,
     Ask,
@@ -31,6 +30,7 @@ from vision.identity.report import (
     Report,
     Verify,
     parse_report,
+    refer,
 )
 from vision.identity.settings import Liveness
 from vision.keeper import Keeper
@@ -150,9 +150,9 @@ class IdentityWatch:
         One at a time: a second one is answered with ``busy``. Cancelling this ends the check.
         """
         if self._check is not None:
-            answered = _refer(ask, "busy")
+            answered = refer(ask.id, "busy")
         elif self._keeper.child is None or not self._tell(ask):
-            answered = _refer(ask, "models_unavailable")
+            answered = refer(ask.id, "models_unavailable")
         else:
             answered = await self._await_answer(ask, on_hint)
         self._outcomes[answered.outcome] += 1
@@ -179,7 +179,7 @@ class IdentityWatch:
             if check.answered.done():
                 return check.answered.result()
             self._tell(Cancel(id=ask.id))
-            return _refer(ask, "timeout", took_ms=round(limit_s * 1000))
+            return refer(ask.id, "timeout", took_ms=round(limit_s * 1000))
         except asyncio.CancelledError:
             self._tell(Cancel(id=ask.id))
             raise
@@ -224,7 +224,7 @@ class IdentityWatch:
         self._enrolled = None
         check = self._check
         if check is not None and not check.answered.done():
-            check.answered.set_result(_refer(check, "models_unavailable"))
+            check.answered.set_result(refer(check.id, "models_unavailable"))
         self._present(self._camera, None)
 
 
@@ -235,7 +235,3 @@ class _Check:
         self.id = id_
         self.on_hint = on_hint
         self.answered: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-
-
-def _refer(check: Verify | Identify | Enrol | _Check, reason: Reason, took_ms: int = 0) -> Answered:
-    return Answered(id=check.id, outcome="refer", reasons=(reason,), took_ms=took_ms)

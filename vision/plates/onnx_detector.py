@@ -8,9 +8,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vision.models.errors import UnusableModelError
+from vision.picture import as_bgr
 from vision.plates.base import Picture, PlateDetector
 from vision.plates.overlap import Quads, Scores, detection, merge
-from vision.plates.picture import as_bgr
 from vision.plates.plate import Detection, Quad
 
 STEP = 32

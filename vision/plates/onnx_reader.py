@@ -8,9 +8,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vision.models.errors import UnusableModelError
+from vision.picture import as_bgr
 from vision.plates.alphabet import CHARACTERS, MAX_LENGTH
 from vision.plates.base import Picture, PlateReader
-from vision.plates.picture import as_bgr
 from vision.plates.plate import COLOURS, Character, Quad, Reading
 from vision.plates.rectify import rectify
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from vision.picture import as_bgr
 from vision.plates.base import Picture, PlateDetector, PlateReader
-from vision.plates.picture import as_bgr
 from vision.plates.plate import Detection, Plate, Quad
 
 _SURE = 0.9

@@ -19,22 +19,17 @@ from vision.child import Reporter, await_end, begin, give_large_blocks_back, rss
 from vision.frames import Frame, NewFrames
 from vision.life import Beat, Failed
 from vision.models.errors import ModelError
-from vision.motion import Motion
+from vision.motion import FINE, QUIET_S, Motion
+from vision.picture import as_bgr
 from vision.plates.backends import open_recogniser
 from vision.plates.passage import Passage, PassageRules, Passages
-from vision.plates.picture import as_bgr
 from vision.plates.plate import Plate
 from vision.plates.recognise import Recogniser
 from vision.plates.report import Opened, PlateOrder, Seen
 from vision.plates.settings import PlateSettings
 from vision.scene import small_grey
-from vision.settings import MotionSettings
 
 _BEAT_S = 1.0
-_QUIET_S = 2.0
-"""So long after the last motion frames are looked at."""
-_MOTION = MotionSettings(begin_percent=0.2, end_percent=0.1)
-"""Finer than what counts as an event: a far car is small."""
 
 
 class Follower:
@@ -44,7 +39,7 @@ class Follower:
         self._recogniser = recogniser
         self._rules = rules
         self._passages = Passages(rules)
-        self._motion = Motion(_MOTION)
+        self._motion = Motion(FINE)
         self._size = (0, 0)
         self._busy_until: float | None = None
         self._resting = False
@@ -56,9 +51,9 @@ class Follower:
     def take(self, picture: Frame, now: float) -> list[Seen]:
         """Take a frame; look for plates in it if that is worth it."""
         if self._busy_until is None:
-            self._busy_until = now + _QUIET_S  # something may stand there already
+            self._busy_until = now + QUIET_S  # something may stand there already
         self._motion.update(small_grey(as_bgr(picture)), now)
-        if self._motion.quiet_s(now) > _QUIET_S and now > self._busy_until:
+        if self._motion.quiet_s(now) > QUIET_S and now > self._busy_until:
             self._resting = True
             return []
         if self._resting:

@@ -17,9 +17,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vision.models.errors import MissingModelError, UnusableModelError
+from vision.picture import as_bgr
 from vision.plates.base import Picture, PlateDetector
 from vision.plates.overlap import Quads, Scores, merge
-from vision.plates.picture import as_bgr
 from vision.plates.plate import Detection
 
 Task = Literal["detect", "obb", "pose"]

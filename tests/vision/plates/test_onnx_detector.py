@@ -4,8 +4,8 @@ import pytest
 from tests.support.plate_networks import picture_with_plate, reader_of, white_box_detector
 from vision.models.errors import UnusableModelError
 from vision.models.session import open_session
+from vision.picture import PictureError
 from vision.plates.onnx_detector import CAMERA, STEP, STILL, OnnxPlateDetector
-from vision.plates.picture import PictureError
 
 
 class Cells:

@@ -4,10 +4,10 @@ import pytest
 
 from tests.support.plate_networks import reader_of, white_box_detector
 from vision.models.session import open_session
+from vision.picture import PictureError
 from vision.plates.onnx_detector import OnnxPlateDetector
 from vision.plates.onnx_reader import OnnxPlateReader
 from vision.plates.passage import Passages
-from vision.plates.picture import PictureError
 from vision.plates.recognise import Recogniser
 from vision.plates.video import video_passages
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.plates.base import Picture
+from vision.frames import Frame
 
 MAX_PIXELS = 100_000_000
 """Of a picture file. ``OPENCV_IO_MAX_IMAGE_PIXELS``, set before OpenCV is imported, has a larger
@@ -19,7 +19,7 @@ class PictureError(Exception):
     """A picture cannot be read or used; the text says why."""
 
 
-def read_picture(file: Path) -> Picture:
+def read_picture(file: Path) -> Frame:
     """Read a picture file; turned upright as its EXIF data say, without its alpha.
 
     Raises:
@@ -57,7 +57,7 @@ def _why_no_file(file: Path) -> str:
     return "no file, but a device" if file.exists() else "there is no such file"
 
 
-def as_bgr(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> Picture:
+def as_bgr(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> Frame:
     """Make BGR of 8 bits of a grey, BGR or BGRA picture of 8 or 16 bits.
 
     Raises:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vision.plates.picture import PictureError, as_bgr, read_picture
+from vision.picture import PictureError, as_bgr, read_picture
 
 RED = (20, 40, 200)
 
