@@ -23,9 +23,9 @@ def cut_upright(picture: Picture, face: Face) -> Picture:
     reach = round(3 * distance) + 2
     left, top = max(0, round((ax + bx) / 2) - reach), max(0, round((ay + by) / 2) - reach)
     piece = picture[top : top + 2 * reach, left : left + 2 * reach]
-    if not piece.size:
-        return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     scale = min(1.0, EYE_DISTANCE / distance)
+    if min(piece.shape[:2]) * scale < 1:  # nothing of it lies in the picture, or a sliver
+        return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     if scale < 1:
         shrunk = cv2.resize(piece, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         piece = np.asarray(shrunk, np.uint8)

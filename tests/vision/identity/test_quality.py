@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.drawn_face import (
@@ -185,6 +185,7 @@ places = st.floats(-3000, 3000)
 points = st.tuples(places, places)
 
 
+@example(((2457.0, -2234.0), (-3000.0, 2463.0)), (0.0, 0.0), (0.0, 0.0), 0.0)
 @given(st.tuples(points, points), points, points, st.floats(0, 2000))
 def test_whatever_a_detector_says_is_judged(eyes, nose, corner, size):
     """Points beyond the picture, one upon the other, a box without extent."""
