@@ -5,6 +5,7 @@ AgentError            the agent cannot do what it was asked; the text says why
 ├── UnprovenError     pushed settings did not prove themselves
 ├── NotRunningError   no running agent answers on its socket
 ├── TrailError        the audit trail cannot be read, or does not stand as it was written
+├── ReleaseError      a release cannot be built, is not to be trusted, or does not fit
 └── DemoError         the demonstration could not run to its end
 """
 
@@ -31,6 +32,10 @@ class NotRunningError(AgentError):
 
 class TrailError(AgentError):
     """The audit trail cannot be read, or does not stand as it was written."""
+
+
+class ReleaseError(AgentError):
+    """A release cannot be built, is not to be trusted, or does not fit this kiosk."""
 
 
 class DemoError(AgentError):
