@@ -17,6 +17,7 @@ from contract import Clock
 from contract.actions import ConsentCode, StaffPurpose
 from contract.identity import IdentityDecision, Liveness
 from contract.ids import uuid7_at
+from vision.identity.gallery_key import GalleryError
 from vision.identity.reasons import Reason
 from vision.identity.report import Answered, Enrol, Hint, Identify, Verify, refer
 from vision.identity.settings import IdentitySettings
@@ -106,7 +107,7 @@ class Checks:
         watches: the identity process of each camera.
         is_open: whether a session is open.
         document: what the person of a request is compared with; raises :class:`PortraitError`.
-        person: an enrolled member of staff, by enrolment.
+        person: an enrolled member of staff, by enrolment; raises ``GalleryError``.
         decisions: records and publishes each decision.
         pseudonyms: what stands for a document's number.
         show: takes what the screen is to show.
@@ -169,7 +170,12 @@ class Checks:
             lambda id_, limit_s, liveness: Identify(id=id_, limit_s=limit_s, liveness=liveness),
             request.time_limit_s,
         )
-        person = await self._person(answer.enrolment) if answer.enrolment else None
+        person = None
+        try:
+            person = await self._person(answer.enrolment) if answer.enrolment else None
+        except GalleryError as error:
+            log.warning("gallery_unusable", error=str(error))
+            answer = refer(_NO_CHECK, "gallery_unusable")
         if answer.outcome == "match" and person is None:  # removed meanwhile
             answer = refer(_NO_CHECK, "unknown_person")
         elif answer.outcome == "match" and person and request.purpose not in person.purposes:

@@ -138,7 +138,7 @@ class Enrolments:
         return self._fault or self._keeper.state.key_problem
 
     def access(self) -> GalleryAccess | None:
-        """Return what identity processes open the gallery with; None: nobody is to be found."""
+        """Return what identity processes open the gallery with; None: nobody is enrolled."""
         return self._keeper.state.access
 
     async def start(self) -> None:
@@ -222,13 +222,13 @@ class Enrolments:
             return await self._do(work)
 
     async def person(self, enrolment: str) -> Person | None:
-        """Return who was recognised; None: they are enrolled no more."""
+        """Return who was recognised; None: they are enrolled no more.
+
+        Raises:
+            GalleryError: that cannot be found out.
+        """
         now, most = _moment(self._clock.stamp()), self._settings().template_days
-        try:
-            return await self._do(lambda gallery: gallery.find(enrolment, now, most))
-        except GalleryError as error:
-            log.warning("gallery_unusable", error=str(error))
-            return None
+        return await self._do(lambda gallery: gallery.find(enrolment, now, most))
 
     # -- on the loop -----------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ class State:
 
     persons: int = 0
     access: GalleryAccess | None = field(default=None, repr=False)
-    """None: nobody is to be found in it."""
+    """None: nobody is enrolled."""
     key_problem: str | None = None
     changes: int = 0
     """Counts how often its persons have changed."""
@@ -84,11 +84,22 @@ class GalleryKeeper:
         if key is None and self.key_fault is None and make_key:
             with closing(Gallery(self._path, None)) as gallery:
                 key = None if gallery.count() else self._place.make()
-        with closing(Gallery(self._path, key)) as gallery:
+        with closing(self._open(key)) as gallery:
             try:
                 return do(gallery)
             finally:
                 self.state = self._look(gallery, key)
+
+    def _open(self, key: bytes | None) -> Gallery:
+        try:
+            return Gallery(self._path, key)
+        except GalleryDamagedError:
+            raise
+        except GalleryError:
+            # Whether anybody is enrolled is not known: identity processes find out, or say why not.
+            access = self.state.access or GalleryAccess(file=self._path, key=key)
+            self.state = replace(self.state, access=access)
+            raise
 
     def _read_key(self) -> bytes | None:
         self.key_fault = None
@@ -100,9 +111,7 @@ class GalleryKeeper:
 
     def _look(self, gallery: Gallery, key: bytes | None) -> State:
         persons, problem = gallery.count(), self.key_fault or gallery.key_problem()
-        access = None
-        if persons and key is not None and problem is None:
-            access = GalleryAccess(file=self._path, key=key)
+        access = GalleryAccess(file=self._path, key=key) if persons else None
         return State(persons, access, problem, gallery.changes())
 
     def _set_aside(self, error: GalleryDamagedError) -> None:

@@ -56,7 +56,8 @@ class Observer:
     def know(self, staff: Index | None) -> None:
         """Look for people among these from now on; None: the gallery cannot be used."""
         self._staff = staff
-        self._people.know(None if staff is None else among(staff, self._calibration))
+        # Where nobody is enrolled, no templates are made to find that out of each face.
+        self._people.know(among(staff, self._calibration) if staff else None)
 
     def begin(self, ask: Verify | Identify | Enrol, now_s: float) -> Answered | None:
         """Begin a check; answers at once where that cannot be."""

@@ -37,7 +37,8 @@ class GalleryAccess(_Line):
     """Where the enrolled staff are kept, and what opens it."""
 
     file: Path
-    key: bytes = Field(min_length=32, max_length=32, repr=False)
+    key: bytes | None = Field(default=None, min_length=32, max_length=32, repr=False)
+    """None: it cannot be had, so nobody can be looked for."""
 
 
 class IdentityOrder(_Line):
@@ -48,7 +49,7 @@ class IdentityOrder(_Line):
     settings: CameraIdentitySettings
     identity: IdentitySettings
     gallery: GalleryAccess | None = None
-    """None: nobody is enrolled, or the gallery cannot be used."""
+    """None: nobody is enrolled."""
 
 
 class _Check(_Line):
@@ -92,6 +93,7 @@ class Reload(_Line):
 
     kind: Literal["reload"] = "reload"
     gallery: GalleryAccess | None = None
+    """None: nobody is enrolled any more."""
 
 
 class Forget(_Line):
@@ -113,7 +115,6 @@ class Opened(life.Opened):
     calibration: str
     """Version of the thresholds."""
     attack_model: str | None = None
-    gallery_problem: str | None = None
 
 
 class Beat(life.Beat):
@@ -121,6 +122,8 @@ class Beat(life.Beat):
 
     enrolled: int
     """Templates that a person is looked for in."""
+    gallery_problem: str | None = None
+    """Why nobody is looked for, in a sentence."""
 
 
 class Hint(_Line):
@@ -169,7 +172,7 @@ class Present(_Line):
     staff: tuple[str, ...] = ()
     """Enrolments of those that are known."""
     others: int = 0
-    """Good faces that are of nobody enrolled."""
+    """Good faces that are of nobody enrolled; not counted where nobody is."""
     session: str | None = None
     """A session whose person was verified here."""
     session_person: Literal["here", "away", "other"] | None = None

@@ -75,6 +75,7 @@ class Staff:
     """What was found in the gallery."""
 
     index: Index | None
+    """None: it cannot be used."""
     problem: str | None = None
 
 
@@ -96,15 +97,14 @@ class Worker:
         self._observer = Observer(models.chain, attack=models.attack, now_s=_now_s())
         self._loader = ThreadPoolExecutor(1, "gallery")
         self._look_ms: float | None = None
-        staff = self._load(order.gallery)
-        self._observer.know(staff.index)
+        self._gallery_problem: str | None = None
+        self._know(self._load(order.gallery))
         reporter.send(
             Opened(
                 detector=backend.detector.name,
                 recogniser=backend.recogniser.name,
                 calibration=backend.calibration.version,
                 attack_model=models.attack.name if models.attack else None,
-                gallery_problem=staff.problem,
             )
         )
 
@@ -132,7 +132,7 @@ class Worker:
             return
         match heard:
             case Staff():
-                self._observer.know(heard.index)
+                self._know(heard)
             case Reload():
                 self._loader.submit(self._load_later, heard.gallery)
             case Forget():
@@ -165,17 +165,22 @@ class Worker:
                 looks=observer.looks,
                 look_ms=self._look_ms,
                 enrolled=observer.enrolled,
+                gallery_problem=self._gallery_problem,
                 rss_bytes=rss_bytes(),
             )
         )
+
+    def _know(self, staff: Staff) -> None:
+        self._observer.know(staff.index)
+        self._gallery_problem = staff.problem
 
     def _load_later(self, access: GalleryAccess | None) -> None:
         self._inbox.put(self._load(access))
 
     def _load(self, access: GalleryAccess | None) -> Staff:
-        if access is None:
-            return Staff(None)
         name, dimension = self._recogniser
+        if access is None:
+            return Staff(Index((), dimension))
         try:
             with closing(Gallery(access.file, access.key)) as gallery:
                 return Staff(Index(gallery.templates(name), dimension))

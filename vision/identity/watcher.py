@@ -98,6 +98,7 @@ class IdentityWatch:
         self._check: _Check | None = None
         self._opened: Opened | None = None
         self._enrolled: int | None = None
+        self._gallery_problem: str | None = None
         self._outcomes: Counter[Outcome] = Counter()
 
     @property
@@ -123,7 +124,7 @@ class IdentityWatch:
     def health(self) -> IdentityHealth:
         """Say how the checks are now."""
         kept, outcomes = self._keeper, self._outcomes
-        problem = (self._opened and self._opened.gallery_problem) or ""
+        problem = self._gallery_problem or ""
         return IdentityHealth(
             state=kept.state,
             text=kept.failure or problem[:_TEXT_LIMIT],
@@ -209,6 +210,7 @@ class IdentityWatch:
                 self._opened = report
             case Beat():
                 self._enrolled = report.enrolled
+                self._gallery_problem = report.gallery_problem
             case Hint() if check and check.id == report.id:
                 check.on_hint(report)
             case Answered() if check and check.id == report.id and not check.answered.done():
@@ -221,7 +223,7 @@ class IdentityWatch:
     def _gone(self) -> None:
         while not self._asks.empty():
             self._asks.get_nowait()
-        self._enrolled = None
+        self._enrolled = self._gallery_problem = None
         check = self._check
         if check is not None and not check.answered.done():
             check.answered.set_result(refer(check.id, "models_unavailable"))

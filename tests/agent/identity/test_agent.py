@@ -166,6 +166,8 @@ def test_staff_is_enrolled_by_two_persons_and_opens_the_cabinet(kiosk: Kiosk):
     args |= {"consent_code": "consent/2026/17", "days": 30, "for_s": 20}
     with kiosk.operators(kiosk.keys[0]) as one:
         assert one.order("identity.enroll", **args)["code"] == "second_signature"
+    nobody = kiosk.ask("POST", "/v1/identity/identify", purpose="cabinet")
+    assert (nobody["outcome"], codes(nobody)) == ("no_match", ["unknown_person"])
     with kiosk.operators() as line:
         done = line.order("identity.enroll", **args)
         assert done["status"] == "succeeded", done
@@ -213,6 +215,8 @@ def test_a_lost_key_is_said_and_the_agent_lives(kiosk: Kiosk):
             )
         )
         assert kiosk.verify(kiosk.session(), portrait=kiosk.portrait)["outcome"] == "match"
+        refused = kiosk.ask("POST", "/v1/identity/identify", purpose="presence")
+        assert (refused["outcome"], codes(refused)) == ("refer", ["gallery_unusable"])
         with pytest.raises(AgentError, match="key"):
             kiosk.ask("POST", "/v1/staff", **body, time_limit_s=20)
 

@@ -15,6 +15,7 @@ from commands.errors import DeskError
 from contract import seal
 from contract.identity import IdentityDecision, IdentityOverridden
 from tests.support.clock import ManualClock
+from vision.identity.gallery_key import GalleryKeyError
 from vision.identity.report import Answered, Enrol, Hint, Identify, Verify
 from vision.identity.settings import IdentitySettings
 
@@ -66,6 +67,7 @@ class Counter:
         self.persons = {STAFF: Person()}
         self.document = Document(portrait=PORTRAIT, number=NUMBER)
         self.refusal = None
+        self.gallery_fault = None
         self.said = []
         self.heeded = []
         self.views = []
@@ -97,6 +99,8 @@ class Counter:
         return self.document
 
     async def _person(self, enrolment):
+        if self.gallery_fault:
+            raise self.gallery_fault
         return self.persons.get(enrolment)
 
     async def verify(self, **changes):
@@ -254,6 +258,15 @@ async def test_staff_is_recognised_for_what_they_are_enrolled_for(counter):
     counter.persons.clear()
     gone = await counter.identify("cabinet")
     assert (gone.outcome, gone.reasons[0].code) == ("refer", "unknown_person")
+
+
+async def test_whose_record_cannot_be_read_is_not_unknown(counter):
+    """The key went after the faces were loaded: nobody is let in, and the reason is the gallery."""
+    counter.watch.answer = Answered(id="x", outcome="match", enrolment=STAFF, took_ms=900)
+    counter.gallery_fault = GalleryKeyError("the key of enrolled staff is missing")
+    refused = await counter.identify("cabinet")
+    assert (refused.outcome, refused.reasons[0].code) == ("refer", "gallery_unusable")
+    assert refused.enrolment is None
 
 
 async def test_a_recognition_is_good_for_one_act_of_two_minutes(counter):

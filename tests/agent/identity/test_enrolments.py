@@ -15,6 +15,7 @@ from contract.identity import PersonEnrolled, PersonRemoved
 from telemetry.outbox import OutboxError
 from tests.support.clock import START, ManualClock
 from vision.identity.gallery import Gallery
+from vision.identity.gallery_key import GalleryError, GalleryKeyError
 from vision.identity.settings import IdentitySettings
 
 DAY_S = 86_400.0
@@ -442,13 +443,17 @@ async def test_a_disk_that_fails(box):
         other.execute("PRAGMA user_version=2")
     with pytest.raises(ActionError, match="newer agent"):
         await enrolments.remove("P-1", by="li")
-    assert await enrolments.person("0123456789abcdef") is None
+    with pytest.raises(GalleryError, match="newer agent"):
+        await enrolments.person("0123456789abcdef")
     again = await box.start()
     assert "newer agent" in again.problem
+    with pytest.raises(GalleryError, match="newer agent"):  # which is not nobody enrolled
+        await templates(again)
     with closing(sqlite3.connect(box.file, isolation_level=None)) as other:
         other.execute("PRAGMA user_version=1")
     await looks(box, again)
     assert (again.problem, again.persons) == (None, 1)
+    assert len(await templates(again)) == 1
 
 
 # -- damage ------------------------------------------------------------------------------------
@@ -536,7 +541,10 @@ async def test_a_lost_key(box, becomes):
     [(code, text)] = box.alarms
     assert code == "gallery.key_lost"
     assert text == enrolments.problem
-    assert enrolments.access() is None
+    access = enrolments.access()
+    assert access.key is None or becomes == b"x" * 32
+    with pytest.raises(GalleryKeyError):
+        await templates(enrolments)
     box.captures.clear()
     for act in (
         enrolments.list(None, 1),
@@ -550,7 +558,7 @@ async def test_a_lost_key(box, becomes):
     box.key.write_bytes(key)
     await looks(box, enrolments)
     assert (enrolments.problem, enrolments.persons) == (None, 1)
-    assert enrolments.access() is not None
+    assert len(await templates(enrolments)) == 1
     assert box.alarms[1:] == [("gallery.key_lost", None)]
 
 

@@ -141,7 +141,7 @@ def test_a_changed_gallery(counter):
     assert counter.stand(1).staff == (name(1),)
     assert counter.observer.enrolled == 1
     counter.observer.know(staff())
-    assert counter.stand(1) == Present(faces=1, others=1)
+    assert counter.stand(1) == Present(faces=1)
     counter.observer.know(None)
     assert counter.stand(1) == Present(faces=1)
 
@@ -206,9 +206,19 @@ def test_a_portrait_that_will_not_do(counter):
     assert not counter.observer.is_checking
 
 
+def test_without_anybody_enrolled(counter):
+    """Whoever is looked for is unknown; whoever just stands there costs no template."""
+    counter.observer.know(staff())
+    assert counter.stand(1) == Present(faces=1)
+    assert counter.chain.templates == 0
+    answer = counter.check(Identify(id="a", limit_s=20, liveness="off"))
+    assert (answer.outcome, answer.reasons) == ("no_match", ("unknown_person",))
+
+
 def test_without_a_gallery(counter):
     """Nobody can be identified; a first person can be enrolled."""
     counter.stand(1)
+    counter.observer.know(None)
     identify = Identify(id="a", limit_s=20, liveness="off")
     assert counter.observer.begin(identify, counter.now_s).reasons == ("gallery_unusable",)
     assert counter.check(Enrol(id="b", limit_s=20, liveness="off")).template is not None

@@ -161,7 +161,7 @@ def _occurrences(pid, mark):
 
 
 async def test_the_gallery_is_read_and_read_again(process, tmp_path):
-    """Who is enrolled is recognised: from the start, and after a change."""
+    """Who is enrolled is recognised: from the start, and after a change; then nobody is."""
     key, file = os.urandom(32), tmp_path / "gallery.db"
     identify = Identify(id="a", limit_s=5, liveness="off")
     access = GalleryAccess(file=file, key=key)
@@ -181,7 +181,7 @@ async def test_the_gallery_is_read_and_read_again(process, tmp_path):
         watch.reload(None)
         while watch.health().enrolled != 0:
             await asyncio.sleep(0.02)
-        assert (await ask(watch, identify)).reasons == ("gallery_unusable",)
+        assert (await ask(watch, identify)).reasons == ("unknown_person",)
 
 
 async def test_a_gallery_that_cannot_be_used(process, tmp_path):
@@ -192,8 +192,29 @@ async def test_a_gallery_that_cannot_be_used(process, tmp_path):
     process.order = process.order.model_copy(update={"gallery": access})
     process.persons = (1,)
     async with process.watch() as watch:
-        assert watch.health().text
+        while not watch.health().text:
+            await asyncio.sleep(0.02)
+        identify = Identify(id="a", limit_s=5, liveness="off")
+        assert (await ask(watch, identify)).reasons == ("gallery_unusable",)
         assert (await ask(watch, verify())).outcome == "match"
+
+
+async def test_a_key_that_is_lost_and_found(process, tmp_path):
+    """Without it the gallery is unusable, which is not the same as nobody enrolled."""
+    access = GalleryAccess(file=tmp_path / "gallery.db", key=os.urandom(32))
+    name = await asyncio.to_thread(enrol, access, 1)
+    lost = GalleryAccess(file=access.file)
+    process.order = process.order.model_copy(update={"gallery": lost})
+    process.persons = (1,)
+    identify = Identify(id="a", limit_s=5, liveness="off")
+    async with process.watch() as watch:
+        assert (await ask(watch, identify)).reasons == ("gallery_unusable",)
+        while "key of enrolled staff is missing" not in watch.health().text:
+            await asyncio.sleep(0.02)
+        watch.reload(access)
+        while watch.health().text:
+            await asyncio.sleep(0.02)
+        assert (await ask(watch, identify)).enrolment == name
 
 
 def enrol(access, person):

@@ -214,8 +214,14 @@ async def test_health(stage):
     """Health counts what was answered, and says what a gallery is missing for."""
     assert stage.watch.health().state == "starting"
     await stage.say(
-        OPENED.model_copy(update={"gallery_problem": "the key is another one"}),
-        Beat(looks=10, look_ms=25.5, enrolled=12, rss_bytes=1000),
+        OPENED,
+        Beat(
+            looks=10,
+            look_ms=25.5,
+            enrolled=12,
+            gallery_problem="the key is another one",
+            rss_bytes=1000,
+        ),
     )
     for outcome in ("match", "match", "no_match", "refer"):
         await stage.ask()
