@@ -4,6 +4,8 @@ ConsoleError             anything that the operator has to know, in a sentence
 ├── SettingsError        the options, the environment or the settings file are wrong
 ├── KeyFileError         a key file is missing, broken, unsafe, or would be overwritten
 ├── ExpiredError         a signed command has no time left
+├── RequestError         a certificate was asked for in a way that the CA does not sign
+├── AuthorityError       the CA's folder is missing, damaged, or cannot do what is asked
 ├── ReceivedError        what a command brought back is not what the kiosk said it sent
 └── BrokerError          no connection to the broker, or not any more
 """
@@ -28,6 +30,14 @@ class ExpiredError(ConsoleError):
     """A signed command has no time left."""
 
     exit_code = 4
+
+
+class RequestError(ConsoleError):
+    """A certificate was asked for in a way that the CA does not sign."""
+
+
+class AuthorityError(ConsoleError):
+    """The CA's folder is missing, damaged, or cannot do what is asked."""
 
 
 class ReceivedError(ConsoleError):
