@@ -14,8 +14,6 @@ from pydantic import BaseModel
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
-_M_MMAP_THRESHOLD = -3
-_LARGE_BYTES = 128 * 1024
 
 
 class Reporter:
@@ -66,14 +64,6 @@ def read_on(take: Callable[[bytes], None], *, max_bytes: int) -> None:
             take(part)
         whole = ends
         del part  # it may be long, and what it holds is not to be kept
-
-
-def give_large_blocks_back() -> None:
-    """Have what is large go back to the system once it is free.
-
-    Else malloc would raise its limit to the largest picture, and keep as much.
-    """
-    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def keep_memory_in() -> None:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
+from vision.freed_memory import give_all_back
 from vision.identity.base import FaceDetector, FaceRecogniser
 from vision.identity.dlib_backend import DlibDetector, DlibRecogniser
 from vision.identity.network_cache import cache_folder, converted
@@ -43,6 +46,7 @@ def open_backend(
         ModelError: a model is missing, has another hash or does not fit its task, or the
             recogniser has no calibration.
     """
+    cv2.ipp.setUseIPP(False)  # its 6 MB of code make nothing here faster
     listed = load_manifest(manifest or SHIPPED)
     faces = listed if _lists(listed, "face-recogniser") else load_manifest()
     model = faces.pick("face-recogniser")
@@ -60,6 +64,7 @@ def open_backend(
         detector = DlibDetector(faces.pick("face-landmarks"), second)
         session = open_session(converted(model, cache_folder()), name=model.name, threads=threads)
         recogniser = DlibRecogniser(session, name=model.name)
+        give_all_back()  # the network's bytes, 22 MB, went when the session had them
     attack = listed.pick("presentation-attack") if _lists(listed, "presentation-attack") else None
     return Backend(detector, recogniser, model.calibration, attack)
 

@@ -23,15 +23,9 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import cv2
 from pydantic import BaseModel
 
-from vision.child import (
-    Reporter,
-    begin,
-    give_large_blocks_back,
-    keep_memory_in,
-    read_on,
-    rss_bytes,
-)
+from vision.child import Reporter, begin, keep_memory_in, read_on, rss_bytes
 from vision.frames import NewFrames
+from vision.freed_memory import give_all_back, give_large_blocks_back
 from vision.identity.backends import open_backend
 from vision.identity.chain import Chain
 from vision.identity.gallery import Gallery
@@ -152,11 +146,13 @@ class Worker:
         if frame is None or now_s - frame.monotonic_ms / 1000 > _OLD_S:
             self._tell(*self._observer.miss(now_s))
             return
-        looks = self._observer.looks
+        looks, was_checking = self._observer.looks, self._observer.is_checking
         said = self._observer.take(frame.picture, frame.monotonic_ms / 1000)
         if self._observer.looks > looks:
             self._look_ms = round((_now_s() - now_s) * 1000, 1)
         self._tell(*said)
+        if was_checking and not self._observer.is_checking:
+            give_all_back()  # what held pictures of a face, too
 
     def _beat(self) -> None:
         observer = self._observer

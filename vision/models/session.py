@@ -1,9 +1,8 @@
 """ONNX Runtime sessions, set for a small machine that does much else and runs for months."""
 
-import ctypes
-
 import onnxruntime as ort
 
+from vision.freed_memory import give_all_back
 from vision.models.errors import UnusableModelError
 from vision.models.manifest import Model
 from vision.models.memory_file import memory_file, path_of
@@ -44,6 +43,5 @@ def open_session(content: bytes, *, name: str, threads: int = 1) -> ort.Inferenc
             reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
             msg = f"model {name}: ONNX Runtime cannot load it: {reason}"
             raise UnusableModelError(msg) from error
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's
-        trim(0)
+    give_all_back()
     return session

@@ -15,8 +15,9 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import cv2
 
-from vision.child import Reporter, await_end, begin, give_large_blocks_back, rss_bytes
+from vision.child import Reporter, await_end, begin, rss_bytes
 from vision.frames import Frame, NewFrames
+from vision.freed_memory import give_large_blocks_back
 from vision.life import Beat, Failed
 from vision.models.errors import ModelError
 from vision.motion import FINE, QUIET_S, Motion
