@@ -8,6 +8,11 @@ from agent.hands import Hands, Status
 from commands.action import Action
 from commands.actions.agent_restart import agent_restart
 from commands.actions.announce import announce
+from commands.actions.certificate import (
+    Certificates,
+    certificate_install,
+    certificate_request,
+)
 from commands.actions.diagnostics import diagnostics
 from commands.actions.door import door_lock, door_unlock
 from commands.actions.identity import (
@@ -39,6 +44,7 @@ from contract.actions import ConfigPush
 def kiosk_actions(
     *,
     config_push: Action[ConfigPush],
+    certificates: Certificates,
     trust: Trust,
     keys_policy: Policy,
     desk: Desk,
@@ -55,6 +61,7 @@ def kiosk_actions(
 
     Args:
         config_push: that action, made with the keeper of settings.
+        certificates: who keeps the kiosk's certificate.
         trust: the operators' keys.
         keys_policy: who may replace them.
         desk: the state of the kiosk's business.
@@ -72,6 +79,8 @@ def kiosk_actions(
         ping(VERSION),
         agent_restart(restart, started=started, clock=clock),
         announce(desk),
+        certificate_install(certificates),
+        certificate_request(certificates),
         config_push,
         diagnostics(hands.diagnostics(status).collect, media),
         door_lock(hands.door),

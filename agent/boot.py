@@ -1,5 +1,6 @@
 """What is settled before the event loop runs: which settings, and the how-manieth start this is."""
 
+import contextlib
 import fcntl
 import os
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from agent.config.book import Beginning, ConfigFile, begin
 from agent.config.pushed import settings_with
-from agent.errors import AgentError
+from agent.errors import AgentError, CertificateError
+from agent.provision.folder import IdentityFolder
 from agent.settings import Settings, SettingsFile, read
 from agent.starts import Starts
 
@@ -21,6 +23,7 @@ class Boot:
     beginning: Beginning
     book: ConfigFile
     starts: Starts
+    identity: IdentityFolder
     lock: int | None
     """Keeps others off our folder, as long as it is open."""
 
@@ -42,7 +45,12 @@ def boot(path: Path | None) -> Boot:
     book, starts = ConfigFile(folder / "config.json"), Starts(folder / "starts.json")
     starts.begin()
     beginning = begin(book, partial(settings_with, file))
-    return Boot(file=file, beginning=beginning, book=book, starts=starts, lock=lock)
+    identity = IdentityFolder(folder)
+    with contextlib.suppress(OSError, CertificateError):  # as it is, it can be used all the same
+        identity.settle()
+    return Boot(
+        file=file, beginning=beginning, book=book, starts=starts, identity=identity, lock=lock
+    )
 
 
 def _lock(folder: Path) -> int | None:

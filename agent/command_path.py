@@ -17,6 +17,7 @@ from agent.hands import Hands, Status
 from agent.identity.identity import Identity
 from agent.logind import Logind
 from agent.parts import Parts
+from agent.provision.renewal import Renewal
 from agent.state_file import StateFile
 from agent.supervisor import Start
 from commands.actions.config import config_push
@@ -139,8 +140,17 @@ class CommandPath:
             publish=publish,
             alarms=alarms,
         )
+        self._renewal = Renewal(
+            boot.identity,
+            kiosk=kiosk,
+            tls=lambda: self.keeper.settings.link.tls,
+            link=parts.link,
+            reconnect=parts.reconnect,
+            clock=clock,
+        )
         actions = kiosk_actions(
             config_push=self._config_push,
+            certificates=self._renewal,
             trust=self.trust,
             keys_policy=self._policy[KeysUpdate.ACTION],
             desk=self.desk,
@@ -170,6 +180,7 @@ class CommandPath:
         """What is to be kept alive."""
         return {
             "audit": self.audit.run,
+            "certificates": self._renewal.run,
             "commands": self.executor.run,
             "config": self.keeper.run,
             "desk": self.desk.run,

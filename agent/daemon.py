@@ -157,6 +157,7 @@ class Agent:
             clock=self._clock,
             birth=self._birth,
             report=self._config_report,
+            identity=self._boot.identity.in_use,
             subscriptions=tuple(subscriptions),
             on_change=self._on_link,
             on_denied=self._faults.denied,
@@ -167,11 +168,20 @@ class Agent:
             clock=self._clock,
             publish=self._publish,
             board=self._board,
-            probes=kiosk_probes(self._folder, settings),
+            probes=kiosk_probes(
+                self._folder, settings, certificate=self._certificate, clock=self._clock
+            ),
             numbers=self._numbers,
             time_status=lambda: self._clock.status,
             settings=settings,
         )
+
+    def _certificate(self) -> Path | None:
+        """The certificate that the link uses; blocks."""
+        tls = self._commands.keeper.settings.link.tls
+        if tls is None:
+            return None
+        return tls.certificate or self._boot.identity.in_use().certificate
 
     def _make_camera(self, settings: CameraSettings) -> Camera:
         return Camera(settings, clock=self._clock, publish=self._publish)

@@ -3,6 +3,7 @@
 AgentError            the agent cannot do what it was asked; the text says why
 ├── SettingsError     the settings are wrong: file, line and reason
 ├── UnprovenError     pushed settings did not prove themselves
+├── CertificateError  the kiosk's key, certificate or roots are unusable, or do not fit
 ├── NotRunningError   no running agent answers on its socket
 ├── TrailError        the audit trail cannot be read, or does not stand as it was written
 ├── ReleaseError      a release cannot be built, is not to be trusted, or does not fit
@@ -24,6 +25,10 @@ class SettingsError(AgentError):
 
 class UnprovenError(AgentError):
     """Pushed settings did not prove themselves; the text says what is not well with them."""
+
+
+class CertificateError(AgentError):
+    """The kiosk's key, certificate or roots are unusable, or do not fit each other."""
 
 
 class NotRunningError(AgentError):

@@ -137,6 +137,13 @@ class Parts:
             runs_with = (settings.link, outbox.in_flight, outbox.backlog_per_s)
             await self._exchange("link", runs_with, partial(self._renew_link, settings))
 
+    async def reconnect(self) -> int:
+        """End the line and begin anew; returns how many connections there were until then."""
+        async with self._changing:
+            await self._supervisor.stop("link")
+            self._supervisor.start("link", self.link.run)
+            return self.link.connects
+
     def close(self) -> None:
         """Let go of what cameras hold; after their tasks have ended."""
         for name in tuple(self._cameras):

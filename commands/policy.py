@@ -53,6 +53,8 @@ DEFAULT_POLICY: Mapping[str, Policy] = MappingProxyType(
         "door.unlock": Policy(roles=_SENIORS),
         "config.push": Policy(roles=_SENIORS, disruptive=True, timeout_s=4500, per_hour=12),
         "keys.update": Policy(roles=_SENIORS, signers=2, disruptive=True, per_hour=12),
+        "certificate.request": Policy(roles=_SENIORS, per_hour=12),
+        "certificate.install": Policy(roles=_SENIORS, disruptive=True, timeout_s=600, per_hour=12),
         "snapshot": Policy(timeout_s=60, per_hour=120),
         "announce": Policy(timeout_s=300, per_hour=60),
         "log.level": Policy(roles=_SENIORS),

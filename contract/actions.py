@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from contract.ids import MessageId
 from contract.keys import OperatorKey
@@ -25,6 +25,8 @@ Subject = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]
 """Who is enrolled: a number of staff, or what the centre calls them."""
 ConsentCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,62}$")]
 """Where the person's consent is on record."""
+Pem = Annotated[str, StringConstraints(min_length=1, max_length=24 * 1024)]
+"""Certificates; a chain and all roots together fit a command."""
 StaffPurpose = Literal["presence", "cabinet", "maintenance"]
 
 _registry: dict[str, type["Arguments"]] = {}
@@ -237,3 +239,31 @@ class IdentityList(Arguments, action="identity.list"):
 
     after: Subject | None = Field(default=None, description="Go on after this subject.")
     limit: int = Field(default=100, ge=1, le=100)
+
+
+class CertificateRequest(Arguments, action="certificate.request"):
+    """Make a key and a request for its certificate; the receipt brings the request.
+
+    While a request is open, the same one comes again. The present certificate stays in force.
+    """
+
+
+class CertificateInstall(Arguments, action="certificate.install"):
+    """Try the certificate for the open request, or other roots; what gives no line goes back."""
+
+    certificate: Pem | None = Field(
+        default=None, description="PEM: the kiosk's, then intermediates. Absent: roots only."
+    )
+    roots: Pem | None = Field(
+        default=None, description="PEM: one or several. They take two persons' signatures."
+    )
+    replace_roots: bool = Field(
+        default=False, description="Trust these alone; else beside those that are trusted now."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> "CertificateInstall":
+        if self.certificate is None and self.roots is None:
+            msg = "a certificate, roots, or both"
+            raise ValueError(msg)
+        return self

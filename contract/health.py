@@ -145,6 +145,12 @@ class Health(Data, type_="kiosk.health.v1", suffix="up/health", priority=Priorit
         default=None, description="The kernel's bound on the error of the clock, while synced."
     )
 
+    certificate_days_left: float | None = Field(
+        default=None,
+        description="Until the kiosk's certificate expires, or one between it and its root; below "
+        "0: it has. Only while the clock is synced.",
+    )
+
     agent_uptime_s: int
     agent_rss_bytes: int | None = None
     agent_cpu_percent: float | None = Field(default=None, description="Of one core.")

@@ -149,6 +149,14 @@ DEFAULT_RULES: tuple[AlarmRule, ...] = (
         raise_after_s=900,
     ),
     AlarmRule(
+        code="certificate.expiring",
+        severity="major",
+        text="Certificate good for {value:.0f} more days (limit {threshold:.0f}): renew it in time",
+        raise_at=30,
+        clear_at=35,
+        field="certificate_days_left",
+    ),
+    AlarmRule(
         code="outbox.filling",
         severity="major",
         text="Stored messages take {value:.0f} % of their bound (limit {threshold:.0f} %)",

@@ -7,11 +7,14 @@ import ssl
 import struct
 import threading
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from paho.mqtt import client as paho
 
+from contract.wire import format_time
 from telemetry.transport import (
     ConnectOptions,
+    DateError,
     LinkError,
     NotAuthorisedError,
     RefusedError,
@@ -23,6 +26,8 @@ from telemetry.transport import (
 _READ_BYTES = 128
 """Read at once, unless more is asked for: some thirty acknowledgements, 2 ms of the event loop."""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_DATES = frozenset({9, 10})
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -248,7 +253,7 @@ def _no_connection(host: str, where: str, error: Exception) -> UnreachableError:
 def explain_tls(where: str, error: ssl.SSLError) -> LinkError:
     """Turn a TLS failure, at the handshake or after it, into a sentence and its class."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return TlsError(f"the certificate of {where} is not trusted: {error.verify_message}")
+        return _not_trusted(where, error)
     reason = _reason(error)
     if "CERTIFICATE_REQUIRED" in reason:
         return NotAuthorisedError(f"{where} demands a client certificate, and none is set")
@@ -262,6 +267,16 @@ def explain_tls(where: str, error: ssl.SSLError) -> LinkError:
     if ended or reason in {"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING"}:
         return TlsError(f"{where} does not speak TLS: wrong port, or TLS is off there ({reason})")
     return TlsError(f"TLS with {where} failed: {reason}")
+
+
+def _not_trusted(where: str, error: ssl.SSLCertVerificationError) -> TlsError:
+    msg = f"the certificate of {where} is not trusted: {error.verify_message}"
+    if error.verify_code not in _DATES:
+        return TlsError(msg)
+    now = format_time(datetime.now(UTC))
+    return DateError(
+        f"{msg} by this machine's clock ({now}); where that is wrong, time synchronisation mends it"
+    )
 
 
 def _reason(error: OSError) -> str:

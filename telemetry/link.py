@@ -77,6 +77,7 @@ class Link:
         clock: the time of pauses and stamps.
         birth: tells what to say on ``up/state``.
         report: tells what to say on ``up/config``; without it nothing is said there.
+        identity: gives the files to use where the settings name none; blocks, once a connection.
         subscriptions: what to listen to.
         on_change: called on the loop when the state changed; ``error`` says why it ended.
         on_denied: told of messages that the broker would not take.
@@ -94,6 +95,7 @@ class Link:
         clock: Clock,
         birth: Callable[[], Birth],
         report: Callable[[], ConfigReport] | None = None,
+        identity: Callable[[], TlsOptions] = TlsOptions,
         subscriptions: tuple[Subscription, ...] = (),
         on_change: Callable[[LinkState, LinkError | None], None] = lambda *_: None,
         on_denied: OnDenied = lambda *_: None,
@@ -103,6 +105,7 @@ class Link:
         self._outbox = outbox
         self._topics = topics
         self._clock = clock
+        self._identity = identity
         self._handlers: Mapping[str, Subscription] = {s.topic: s for s in subscriptions}
         self._on_change = on_change
         self._on_denied = on_denied
@@ -129,8 +132,6 @@ class Link:
         self._settings = settings
         self._outbox_settings = outbox_settings
         self._backoff = Backoff(settings.reconnect_min_s, settings.reconnect_max_s, self._jitter)
-        self._hang_ups.clear()
-        self.last_error = None
 
     @property
     def reconnects(self) -> int:
@@ -139,6 +140,9 @@ class Link:
 
     async def run(self) -> None:
         """Hold the line until cancelled; then say ``stopping`` and leave in order."""
+        self._backoff.reset()
+        self._hang_ups.clear()
+        self.last_error = None
         try:
             while True:
                 began = self._clock.monotonic()
@@ -352,7 +356,6 @@ class Link:
                 password = await asyncio.to_thread(_read_secret, settings.password_file)
             except (OSError, UnicodeDecodeError) as error:
                 log.error("password file cannot be read", error=str(error))  # noqa: TRY400
-        tls = settings.tls
         return ConnectOptions(
             host=settings.host,
             port=settings.port,
@@ -366,10 +369,19 @@ class Link:
                 payload=self._voice.state("offline", self.session),
                 delay_s=settings.will_delay_s,
             ),
-            tls=TlsOptions(tls.ca, tls.certificate, tls.key) if tls else None,
+            tls=await self._tls(),
             websocket_path=settings.websocket_path,
             connect_timeout_s=settings.connect_timeout_s,
         )
+
+    async def _tls(self) -> TlsOptions | None:
+        tls = self._settings.tls
+        if tls is None:
+            return None
+        own = await asyncio.to_thread(self._identity)
+        if tls.certificate is None:
+            return TlsOptions(tls.ca or own.ca, own.certificate, own.key)
+        return TlsOptions(tls.ca or own.ca, tls.certificate, tls.key)
 
     def _change(self, state: LinkState, error: LinkError | None) -> None:
         self.state = state

@@ -34,10 +34,14 @@ class OutboxSettings(Section):
 
 
 class TlsSettings(Section):
-    """Files in PEM form. Without ``ca`` the system's roots are trusted."""
+    """Files in PEM form. An empty table takes those that ``kiosk-agent provision`` keeps."""
 
-    ca: Path | None = None
-    certificate: Path | None = None
+    ca: Path | None = Field(
+        default=None, description="Default: the provisioned roots, else the system's."
+    )
+    certificate: Path | None = Field(
+        default=None, description="Default: the provisioned certificate, where there is one."
+    )
     key: Path | None = None
 
     @model_validator(mode="after")

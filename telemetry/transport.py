@@ -5,6 +5,7 @@ LinkError                     there is no line to the broker, or not any more
 ├── LineLostError             it stood and broke: cut, reset, silent
 │   └── HungUpError           the broker closed it and did not say why
 ├── TlsError                  the broker's certificate is not trusted, or our files are unusable
+│   └── DateError             it is not valid at the time that our clock shows
 ├── NotAuthorisedError        user name, password, client certificate or a right is missing
 ├── SessionTakenError         another client connected with the same client id
 ├── ServerBusyError           the broker is overloaded, shutting down or out of quota
@@ -51,6 +52,15 @@ class TlsError(LinkError):
     """The broker's certificate is not trusted, our files are unusable, or there is no TLS."""
 
     retryable = False
+
+
+class DateError(TlsError):
+    """The broker's certificate is not valid yet, or not any more, by our clock.
+
+    A kiosk that starts in 1970 has to try again until its clock is right.
+    """
+
+    retryable = True
 
 
 class NotAuthorisedError(LinkError):

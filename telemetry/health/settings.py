@@ -45,6 +45,9 @@ class HealthSettings(Section):
     )
     modem_s: Seconds = Field(default=30.0, description="Between questions to ModemManager.")
     wear_s: Seconds = Field(default=3600.0, description="Between looks at the wear of the disk.")
+    certificate_s: Seconds = Field(
+        default=600.0, description="Between looks at the kiosk's certificate."
+    )
     dead_bands: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="Changes to the built-in table, by name of the value."
     )

@@ -33,7 +33,7 @@ async def test_key_change_outlives_a_fault_of_the_disk(
         f'[commands]\noperators = "{operators}"\n'
     )
     clock, told, broken = ManualClock(), [], True
-    unused: Any = SimpleNamespace(link=None, frames={}, identity={})
+    unused: Any = SimpleNamespace(link=None, reconnect=None, frames={}, identity={})
 
     async def publish(data, stamp) -> None:
         told.append((data.KIND, stamp.monotonic_ms))

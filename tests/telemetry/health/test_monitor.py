@@ -243,7 +243,11 @@ async def test_this_very_machine_gives_sane_numbers(tmp_path):
         publish=publish,
         board=AlarmBoard(clock=clock, publish=publish),
         probes=kiosk_probes(
-            tmp_path, HealthSettings(), bus_address="unix:path=/nonexistent/system-bus"
+            tmp_path,
+            HealthSettings(),
+            certificate=lambda: None,
+            clock=clock,
+            bus_address="unix:path=/nonexistent/system-bus",
         ),
     )
     task = asyncio.create_task(monitor.run())

@@ -1,0 +1,194 @@
+"""Keys, requests and certificates as PEM: made, read, and checked. Nothing here touches a file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from agent.errors import CertificateError
+from contract.wire import format_time
+
+MAX_CHAIN = 5
+MAX_ROOTS = 16
+_SKEW = timedelta(minutes=5)
+"""How far the clock of whoever signed may be ahead of ours."""
+
+
+def new_key() -> bytes:
+    """Make a key on P-256, the curve that TPMs and every TLS library know."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def software_key(pem: bytes) -> ec.EllipticCurvePrivateKey | None:
+    """Return the key in a file; ``None`` where hardware keeps it and the file only names it.
+
+    Raises:
+        CertificateError: it cannot be used here.
+    """
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    except TypeError:
+        msg = "the device key is under a passphrase, and nobody is there to type it"
+        raise CertificateError(msg) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        msg = "the device key has to be on an elliptic curve, best P-256"
+        raise CertificateError(msg)
+    return key
+
+
+def make_request(key: ec.EllipticCurvePrivateKey, kiosk: str) -> bytes:
+    """Make a certificate signing request (PKCS #10) for this kiosk."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, kiosk)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return request.public_bytes(Encoding.PEM)
+
+
+def read_certificates(pem: bytes, *, limit: int) -> tuple[x509.Certificate, ...]:
+    """Read one certificate after the other.
+
+    Raises:
+        CertificateError: there is none, there are more than ``limit``, or one is damaged.
+    """
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        msg = f"no certificates in PEM form: {error}"
+        raise CertificateError(msg) from None
+    if len(found) > limit:
+        msg = f"{len(found)} certificates, and at most {limit} are taken"
+        raise CertificateError(msg)
+    return tuple(found)
+
+
+def write_certificates(certificates: Sequence[x509.Certificate]) -> bytes:
+    """Return them as PEM, without what may have stood between them."""
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The kiosk's certificate, and those that lead from it to a root."""
+
+    certificates: tuple[x509.Certificate, ...]
+
+    @classmethod
+    def read(cls, pem: bytes) -> "Chain":
+        """Read the leaf and its intermediates. Raises :class:`CertificateError`."""
+        return cls(read_certificates(pem, limit=MAX_CHAIN))
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The kiosk's own."""
+        return self.certificates[0]
+
+    @property
+    def pem(self) -> bytes:
+        """The file."""
+        return write_certificates(self.certificates)
+
+    @property
+    def not_after(self) -> datetime:
+        """When the first of them expires."""
+        return min(one.not_valid_after_utc for one in self.certificates)
+
+    @property
+    def serial(self) -> str:
+        """Of the leaf, hexadecimal, as certificate authorities write it."""
+        return f"{self.leaf.serial_number:X}"
+
+    def is_for(self, key_pem: bytes, request: bytes | None) -> bool:
+        """Whether it belongs to a key; one in hardware is known by a request that it signed.
+
+        Raises:
+            CertificateError: there is no saying.
+        """
+        key = software_key(key_pem)
+        if key is not None:
+            return bool(self.leaf.public_key() == key.public_key())
+        if request is None:
+            msg = "the device key is in hardware, and its request (device.csr) is not beside it"
+            raise CertificateError(msg)
+        try:
+            return bool(self.leaf.public_key() == x509.load_pem_x509_csr(request).public_key())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            msg = f"device.csr is no certificate request: {error}"
+            raise CertificateError(msg) from None
+
+    def check(self, *, kiosk: str, roots: Sequence[x509.Certificate], now: datetime | None) -> None:
+        """Find what is wrong with it before a broker does.
+
+        Args:
+            kiosk: whom it has to be made out to.
+            roots: one of them has to vouch for it; none: that is left to the broker.
+            now: ``None`` where the clock is not to be trusted: then dates do not count.
+
+        Raises:
+            CertificateError: it would be of no use.
+        """
+        names = self.leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        if [name.value for name in names] != [kiosk]:
+            msg = f"it is made out to {self.leaf.subject.rfc4514_string()}, and this is {kiosk}"
+            raise CertificateError(msg)
+        self._check_usage()
+        if now is not None:
+            self._check_dates(now)
+        if roots and not self._leads_to(roots):
+            msg = (
+                f"it was issued by {self.leaf.issuer.rfc4514_string()}, and none of the roots "
+                "vouches for that; intermediates belong below it in the file"
+            )
+            raise CertificateError(msg)
+
+    def _check_usage(self) -> None:
+        try:
+            usage = self.leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        except (x509.ExtensionNotFound, ValueError):
+            return
+        if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+            msg = "it is not for clients (extended key usage): brokers would refuse it"
+            raise CertificateError(msg)
+
+    def _check_dates(self, now: datetime) -> None:
+        for one in self.certificates:
+            who = one.subject.rfc4514_string()
+            if one.not_valid_after_utc <= now:
+                msg = f"{who} expired at {format_time(one.not_valid_after_utc)}"
+                raise CertificateError(msg)
+            if one.not_valid_before_utc > now + _SKEW:
+                begin = format_time(one.not_valid_before_utc)
+                msg = f"{who} is not valid before {begin}, and it is {format_time(now)}"
+                raise CertificateError(msg)
+
+    def _leads_to(self, roots: Sequence[x509.Certificate]) -> bool:
+        one, rest = self.leaf, list(self.certificates[1:])
+        while not any(one == root or _issued(root, one) for root in roots):
+            issuer = next((other for other in rest if _issued(other, one)), None)
+            if issuer is None:
+                return False
+            rest.remove(issuer)
+            one = issuer
+        return True
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return False
+        certificate.verify_directly_issued_by(issuer)
+    except (x509.ExtensionNotFound, ValueError, TypeError, InvalidSignature):
+        return False
+    return True

@@ -1,0 +1,227 @@
+"""Renewal: a new certificate, or new roots, stay when one real connection with them succeeded.
+
+What is on trial lies beside what is in force (:mod:`agent.provision.folder`), and the link
+connects with it. Whatever ends the trial, the power included, leaves an identity that works: at
+the next start the trial goes on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from cryptography import x509
+
+from agent.errors import CertificateError
+from agent.provision.certificate import MAX_ROOTS, Chain, read_certificates
+from agent.provision.folder import IdentityFolder
+from commands.action import Result
+from commands.actions.certificate import Say
+from commands.errors import ActionError
+from contract import Clock
+from contract.actions import CertificateInstall
+from contract.wire import format_time
+from telemetry.link import Link
+from telemetry.settings import TlsSettings
+from telemetry.transport import NotAuthorisedError, TlsError
+
+TRIAL_S = 120.0
+"""Without a line by then, what is on trial goes back."""
+LOOK_S = 0.25
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+class Renewal:
+    """Implements :class:`commands.actions.certificate.Certificates`.
+
+    Args:
+        folder: the kiosk's identity.
+        kiosk: its id.
+        tls: the link's settings in force.
+        link: the line to the broker.
+        reconnect: breaks the line and begins anew; returns :attr:`Link.connects` of before.
+        clock: the time of trials and certificates.
+    """
+
+    def __init__(
+        self,
+        folder: IdentityFolder,
+        *,
+        kiosk: str,
+        tls: Callable[[], TlsSettings | None],
+        link: Link,
+        reconnect: Callable[[], Awaitable[int]],
+        clock: Clock,
+    ) -> None:
+        self._folder = folder
+        self._kiosk = kiosk
+        self._tls = tls
+        self._link = link
+        self._reconnect = reconnect
+        self._clock = clock
+        self._settled = asyncio.Event()
+        self._why = ""
+        """Why the trial went back that an earlier life began."""
+
+    async def run(self) -> None:
+        """End what an earlier life left on trial, then rest; start it again freely."""
+        try:
+            if not self._settled.is_set() and await asyncio.to_thread(self._folder.on_trial):
+                _log.info("certificate_trial_goes_on")
+                self._why = await self._prove(connects=0) or ""
+                if self._why:
+                    await self._go_back(self._why)
+        except OSError as error:
+            self._why = str(error)
+            _log.exception("certificate_trial_failed")
+        self._settled.set()
+        await asyncio.Event().wait()
+
+    def missing(self) -> str | None:
+        """Why there is nothing to renew here, in a sentence."""
+        tls = self._tls()
+        if tls is None:
+            return "the link has no [link.tls], and so no certificate"
+        if tls.certificate is not None:
+            return "the settings name the certificate ([link.tls] certificate); renew it there"
+        return None
+
+    async def request(self) -> Result:
+        """Return the open request; without one, make it."""
+        await self._settled.wait()
+        requested = await self._in_thread(lambda: self._folder.next_request(self._kiosk))
+        return requested.model_dump(exclude_none=True)
+
+    async def install(self, order: CertificateInstall, say: Say) -> Result:
+        """Put what was ordered on trial; returns when it is in force."""
+        await self._settled.wait()
+        await self._in_thread(lambda: self._begin(order))
+        try:
+            await say("connecting with it")
+            why = await self._prove(await self._reconnect())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the line must come back
+            _log.exception("certificate_trial_failed")
+            why = f"{type(error).__name__}: {error}"
+        if why is not None:
+            await self._go_back(why)
+            msg = f"it went back, the one before is in force: {why}"
+            raise ActionError(msg)
+        return await self._in_thread(self._in_force)
+
+    async def outcome(self, order: CertificateInstall) -> Result:
+        """Wait for the end of a trial that an earlier life of the agent began."""
+        await self._settled.wait()
+        if not await self._in_thread(lambda: self._has(order)):
+            why = self._why or "the agent stopped before the trial began, or on the way back"
+            msg = f"the one before is in force: {why}"
+            raise ActionError(msg, code="interrupted")
+        return await self._in_thread(self._in_force)
+
+    # -- steps -----------------------------------------------------------------------------
+
+    def _begin(self, order: CertificateInstall) -> None:
+        folder, settings = self._folder, self._tls()
+        roots = None
+        present = folder.roots()
+        if order.roots is not None:
+            if settings is not None and settings.ca is not None:
+                msg = "the settings name the roots ([link.tls] ca); change them there"
+                raise CertificateError(msg)
+            roots = read_certificates(order.roots.encode(), limit=MAX_ROOTS)
+            roots = self._united(present, roots, replace=order.replace_roots)
+        chain = None if order.certificate is None else Chain.read(order.certificate.encode())
+        if chain is not None:
+            now = self._clock.stamp()
+            chain.check(
+                kiosk=self._kiosk,
+                roots=present if roots is None else roots,
+                now=now.time if now.time_quality == "synced" else None,
+            )
+        try:
+            folder.begin_trial(chain, roots)
+        except OSError:
+            folder.end_trial()
+            raise
+
+    @staticmethod
+    def _united(
+        present: tuple[x509.Certificate, ...],
+        given: tuple[x509.Certificate, ...],
+        *,
+        replace: bool,
+    ) -> tuple[x509.Certificate, ...]:
+        if replace:
+            return given
+        if not present:
+            msg = "this kiosk trusts the system's roots; only replace_roots puts others there"
+            raise CertificateError(msg)
+        united = tuple(dict.fromkeys((*present, *given)))
+        if len(united) > MAX_ROOTS:
+            msg = f"{len(united)} roots, and at most {MAX_ROOTS} are taken; replace them"
+            raise CertificateError(msg)
+        return united
+
+    async def _prove(self, connects: int) -> str | None:
+        """Wait for a connection after so many, and let what is on trial stay; or why not."""
+        link, until = self._link, self._clock.monotonic() + TRIAL_S
+        while link.connects <= connects:
+            error = link.last_error
+            if isinstance(error, TlsError | NotAuthorisedError) and not error.retryable:
+                return str(error)
+            if self._clock.monotonic() >= until:
+                return f"no line within {TRIAL_S:g} s: {error or link.state}"
+            await self._clock.sleep(LOOK_S)
+        try:
+            await asyncio.to_thread(self._folder.take_over)
+        except OSError as error:
+            if await asyncio.to_thread(self._folder.on_trial):
+                return f"it is good, and that cannot be recorded: {error}"
+            _log.warning("certificate_taken_over_later", reason=str(error))
+        _log.info("certificate_in_force")
+        return None
+
+    async def _go_back(self, why: str) -> None:
+        _log.warning("certificate_went_back", reason=why)
+        try:
+            await asyncio.to_thread(self._folder.end_trial)
+        except OSError:  # the next start takes it up again
+            _log.exception("certificate_stays_on_trial")
+        await self._reconnect()
+
+    def _has(self, order: CertificateInstall) -> bool:
+        """Whether what was ordered is in force."""
+        folder = self._folder
+        if folder.on_trial():
+            return False
+        if order.certificate is not None:
+            chain = folder.chain()
+            if chain is None or chain.pem != Chain.read(order.certificate.encode()).pem:
+                return False
+        if order.roots is None:
+            return True
+        given = set(read_certificates(order.roots.encode(), limit=MAX_ROOTS))
+        present = set(folder.roots())
+        return given == present if order.replace_roots else given <= present
+
+    def _in_force(self) -> Result:
+        chain = self._folder.chain()
+        known = {} if chain is None else _told(chain)
+        return {**known, "roots": len(self._folder.roots())}
+
+    @staticmethod
+    async def _in_thread(work: Callable[[], T]) -> T:
+        """Do what blocks; what goes wrong is told to the operator."""
+        try:
+            return await asyncio.to_thread(work)
+        except CertificateError as error:
+            raise ActionError(str(error)) from None
+        except OSError as error:
+            msg = f"the identity's files: {error}"
+            raise ActionError(msg, code="storage") from None
+
+
+def _told(chain: Chain) -> Result:
+    return {"serial": chain.serial, "not_after": format_time(chain.not_after)}
