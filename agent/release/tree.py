@@ -53,7 +53,7 @@ def build_tree(
     wanted = [option for extra in extras for option in ("--extra", extra)]
     with tempfile.TemporaryDirectory() as work:
         locked = Path(work, "locked.txt")
-        options = ["--frozen", "--no-dev", "--no-emit-project", "--quiet", "--output-file", locked]
+        options: tuple[str | Path, ...] = ["--frozen", "--no-dev", "--no-emit-project", "--quiet", "--output-file", locked]
         _run(uv, "export", "--project", project, *options, *wanted)
         wheels = Path(work, "wheels")
         _run(uv, "build", "--wheel", "--quiet", "--out-dir", wheels, project)
