@@ -50,6 +50,9 @@ class Words:
     fingerprint: str
     always: str
     until: str
+    serial: str
+    revoked: str
+    run_out: str
     outcomes: Mapping[str, str]
     roles: Mapping[str, str]
     config_states: Mapping[str, str]
@@ -99,6 +102,9 @@ ENGLISH = Words(
     fingerprint="Fingerprint",
     always="always",
     until="until {}",
+    serial="Serial",
+    revoked="revoked",
+    run_out="expired",
     outcomes=MappingProxyType({}),
     roles=MappingProxyType({}),
     config_states=MappingProxyType({}),
@@ -148,6 +154,9 @@ CHINESE = Words(
     fingerprint="指纹",
     always="长期有效",
     until="至 {}",
+    serial="序列号",
+    revoked="已吊销",
+    run_out="已过期",
     outcomes=MappingProxyType(
         {
             "succeeded": "成功",
@@ -164,6 +173,10 @@ CHINESE = Words(
             "operator": "操作员",
             "supervisor": "主管",
             "maintainer": "维护员",
+            "kiosk": "岗亭",
+            "service": "服务程序",
+            "bridge": "网桥",
+            "server": "服务器",
         }
     ),
     config_states=MappingProxyType({"confirmed": "已确认", "trying": "试运行"}),
