@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from agent.errors import SettingsError
 from agent.id_card.settings import IdCardSettings
 from agent.identity.cabinet import CabinetSettings
+from agent.service_user import STATE_FOLDER, service_user
 from agent.supervision.settings import SupervisionSettings
 from agent.toml_lines import find_lines
 from commands.door_settings import DoorSettings
@@ -44,9 +45,11 @@ def _host_id() -> str:
 
 
 def _state_folder() -> Path:
-    """What systemd gives us, else the user's own place."""
+    """What systemd gives us; for root the service's, where there is one; else the user's own."""
     if folder := os.environ.get("STATE_DIRECTORY"):
         return Path(folder.split(":")[0])
+    if service_user() is not None:
+        return STATE_FOLDER
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(base).expanduser() / "kiosk-agent"
 

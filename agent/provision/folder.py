@@ -94,6 +94,18 @@ class IdentityFolder:
         """Whether a new key waits for its certificate."""
         return self._next_request.exists()
 
+    def check_key(self, chain: Chain) -> None:
+        """Find out whether a certificate belongs to the key in use.
+
+        Raises:
+            CertificateError: it does not, or there is no saying.
+        """
+        key = self.in_use().key or self._key
+        request = self._next_request if key == self._next_key else self._request
+        if not chain.is_for(_read(key), _read_if_there(request)):
+            msg = "it belongs to another key than this kiosk's: was it made from its last request?"
+            raise CertificateError(msg)
+
     # -- by hand ---------------------------------------------------------------------------
 
     def first_request(self, kiosk: str) -> bytes:
@@ -102,8 +114,10 @@ class IdentityFolder:
         Raises:
             CertificateError: the key is in hardware, and its request is not beside it.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self._key.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.mkdir(exist_ok=True, mode=0o700)
+            sync_folder(self.path.parent)
             write_atomically(self._key, new_key())
         return self._request_of_key(kiosk)
 
@@ -116,9 +130,7 @@ class IdentityFolder:
         if not self._key.exists():
             msg = f"{self._key} is missing: kiosk-agent provision request makes it"
             raise CertificateError(msg)
-        if not chain.is_for(_read(self._key), _read_if_there(self._request)):
-            msg = "it belongs to another key than this kiosk's: was it made from its last request?"
-            raise CertificateError(msg)
+        self.check_key(chain)
         if roots is not None:
             write_atomically(self._roots, write_certificates(roots))
         write_atomically(self._certificate, chain.pem)
