@@ -146,9 +146,11 @@ class Link:
         try:
             while True:
                 began = self._clock.monotonic()
-                error = self._suspect_twin(await self._session())
+                error = await self._session()
                 if self._clock.monotonic() - began >= STABLE_S:
                     self._backoff.reset()
+                else:
+                    error = self._suspect_twin(error)
                 pause = self._backoff.next_s() if error.retryable else self._backoff.slow_s()
                 self._change(LinkState.WAITING, error)
                 log.warning("link down", reason=str(error), retry_in_s=round(pause, 1))
@@ -160,7 +162,8 @@ class Link:
         """Tell a twin from a bad line where the broker does not.
 
         MQTT 5 wants a DISCONNECT with 0x8E for a client whose session is taken over; Mosquitto 2.0
-        and rumqttd just hang up.
+        and rumqttd just hang up. Two boxes throw each other out within seconds; a line that stood
+        for longer was not ended by a twin but by a broker that restarts.
         """
         if not isinstance(error, HungUpError):
             return error

@@ -18,6 +18,7 @@ from telemetry.transport import (
     NOT_AUTHORISED,
     SUCCESS,
     ConnectOptions,
+    HungUpError,
     LineLostError,
     LinkError,
     UnreachableError,
@@ -90,10 +91,17 @@ class FakeBroker:
 
     def cut(self, client_id: str, *, will: bool = True) -> None:
         """Break a client's line; the broker sees it at once."""
+        self._end(client_id, LineLostError(f"the connection to {WHERE} broke: reset"), will=will)
+
+    def hang_up(self, client_id: str) -> None:
+        """Close a client's line without a word, as Mosquitto 2.0 does when it restarts."""
+        self._end(client_id, HungUpError(f"{WHERE} hung up"), will=True)
+
+    def _end(self, client_id: str, error: LineLostError, *, will: bool) -> None:
         connection = self.connection(client_id)
         if connection is not None:
             self.release(connection, will=will)
-            connection.end(LineLostError(f"the connection to {WHERE} broke: reset"))
+            connection.end(error)
 
     def stall(self, client_id: str) -> None:
         """Make a line half-open: both sides think that it stands until their keep-alive ends."""

@@ -298,6 +298,26 @@ async def test_twin_is_noticed(start, broker: FakeBroker, clock):
     assert len(broker.connects) == 2, "only the twin came"
 
 
+async def test_broker_restarts_are_no_twin(start, broker: FakeBroker, clock):
+    """A broker hangs up when it restarts: after minutes of service that is no second box."""
+    kiosk = await start(broker)
+    for number in range(1, 6):
+        await kiosk.until(lambda count=number: kiosk.link.connects == count, step_s=5)
+        await clock.advance(60)
+        broker.hang_up("k1")
+    await kiosk.until(lambda: kiosk.link.connects == 6, step_s=5)
+    assert not any(isinstance(error, SessionTakenError) for _, error in kiosk.changes)
+
+
+async def test_hang_ups_in_a_row_look_like_a_twin(start, broker: FakeBroker):
+    """Where the broker only hangs up on the one of two boxes, it is noticed as well."""
+    kiosk = await start(broker)
+    for number in range(1, 4):
+        await kiosk.until(lambda count=number: kiosk.link.connects == count, step_s=1)
+        broker.hang_up("k1")
+    await kiosk.until(lambda: isinstance(kiosk.link.last_error, SessionTakenError))
+
+
 async def test_half_open_line_is_noticed(start, broker: FakeBroker, clock):
     """A line that only looks alive ends by keep-alive and is made anew."""
     kiosk = await start(broker)
