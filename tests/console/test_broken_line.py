@@ -3,7 +3,7 @@
 import asyncio
 
 from contract.command import Command
-from tests.support.proxy import TcpProxy
+from bench.rig.proxy import TcpProxy
 from tests.support.scripted_kiosk import ScriptedKiosk
 
 

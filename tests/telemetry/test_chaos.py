@@ -22,7 +22,7 @@ from tests.support.brokers import Mosquitto
 from tests.support.centre import Centre
 from tests.support.clock import START
 from tests.support.messages import message
-from tests.support.proxy import TcpProxy
+from bench.rig.proxy import TcpProxy
 
 MESSAGES = 1_500
 

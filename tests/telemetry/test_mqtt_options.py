@@ -31,7 +31,7 @@ from telemetry.transport import (
     UnreachableError,
 )
 from tests.support.brokers import Certificates, Mosquitto, make_certificates
-from tests.support.proxy import TcpProxy
+from bench.rig.proxy import TcpProxy
 
 SOON_S = 5.0
 
