@@ -1,0 +1,118 @@
+"""What is found wrong with a certificate before a broker finds it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from agent.errors import CertificateError
+from agent.provision.certificate import (
+    Chain,
+    make_request,
+    new_key,
+    read_certificates,
+    software_key,
+)
+from tests.support.authority import SERVER, Authority
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def root() -> Authority:
+    return Authority("Root")
+
+
+@pytest.fixture(scope="module")
+def request_pem() -> bytes:
+    key = software_key(new_key())
+    assert key is not None
+    return make_request(key, "k1")
+
+
+def check(pem: bytes, *roots: Authority, now: datetime | None = NOW) -> None:
+    Chain.read(pem).check(kiosk="k1", roots=[one.certificate for one in roots], now=now)
+
+
+def test_good(root: Authority, request_pem: bytes):
+    check(root.sign(request_pem), root)
+
+
+def test_one_of_several_roots_vouches(root: Authority, request_pem: bytes):
+    check(root.sign(request_pem), Authority("Old root"), root)
+
+
+def test_through_intermediates_in_any_order(root: Authority, request_pem: bytes):
+    """From leaf to root over two authorities between them, whatever their order in the file."""
+    first = Authority("First", above=root)
+    second = Authority("Second", above=first)
+    leaf = second.sign(request_pem)
+    check(leaf + second.pem + first.pem, root)
+    check(leaf + first.pem + second.pem, root)
+    with pytest.raises(CertificateError, match="intermediates belong below it"):
+        check(leaf + second.pem, root)
+
+
+def test_without_roots_the_broker_judges(root: Authority, request_pem: bytes):
+    check(root.sign(request_pem))
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"name": "k2"}, "made out to CN=k2, and this is k1"),
+        ({"usage": SERVER}, "not for clients"),
+        ({"since": NOW - timedelta(days=100)}, "expired at"),
+        ({"since": NOW + timedelta(days=1)}, "not valid before"),
+    ],
+)
+def test_refused(root: Authority, request_pem: bytes, options: dict, wrong: str):
+    with pytest.raises(CertificateError, match=wrong):
+        check(root.sign(request_pem, **options), root)
+
+
+def test_of_another_authority(root: Authority, request_pem: bytes):
+    """Also one that has the same name."""
+    with pytest.raises(CertificateError, match="none of the roots vouches"):
+        check(Authority("Root").sign(request_pem), root)
+
+
+def test_a_kiosk_is_no_authority(root: Authority, request_pem: bytes):
+    """A certificate that a mere client's would have signed does not count."""
+    client = Authority("Client", above=root)
+    leaf = client.sign(request_pem)
+    client.certificate = Chain.read(root.sign(request_pem, "Client")).leaf
+    with pytest.raises(CertificateError, match="none of the roots vouches"):
+        check(leaf + client.pem, root)
+
+
+@pytest.mark.parametrize("since", [NOW - timedelta(days=100), NOW + timedelta(days=1)])
+def test_dates_do_not_count_by_an_untrusted_clock(
+    root: Authority, request_pem: bytes, since: datetime
+):
+    check(root.sign(request_pem, since=since), root, now=None)
+
+
+@pytest.mark.parametrize("pem", [b"", b"nothing", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_no_certificates(pem: bytes):
+    with pytest.raises(CertificateError, match="no certificates in PEM form"):
+        Chain.read(pem)
+
+
+def test_too_many(root: Authority):
+    with pytest.raises(CertificateError, match="at most 2"):
+        read_certificates(root.pem * 3, limit=2)
+
+
+def test_belongs_to_a_key(root: Authority, request_pem: bytes):
+    """A key in a file is compared itself, one in hardware by the request that it signed."""
+    key = new_key()
+    own = software_key(key)
+    assert own is not None
+    chain = Chain.read(root.sign(make_request(own, "k1")))
+    assert chain.is_for(key, None)
+    assert not chain.is_for(new_key(), None)
+    in_hardware = b"-----BEGIN TSS2 PRIVATE KEY-----\nAAAA\n-----END TSS2 PRIVATE KEY-----\n"
+    assert chain.is_for(in_hardware, make_request(own, "k1"))
+    assert not chain.is_for(in_hardware, request_pem)
+    with pytest.raises(CertificateError, match=r"device\.csr"):
+        chain.is_for(in_hardware, None)
