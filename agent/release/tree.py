@@ -53,8 +53,8 @@ def build_tree(
     wanted = [option for extra in extras for option in ("--extra", extra)]
     with tempfile.TemporaryDirectory() as work:
         locked = Path(work, "locked.txt")
-        options: tuple[str | Path, ...] = ["--frozen", "--no-dev", "--no-emit-project", "--quiet", "--output-file", locked]
-        _run(uv, "export", "--project", project, *options, *wanted)
+        lock = ("--frozen", "--no-dev", "--no-emit-project", "--project", project)
+        _run(uv, "export", *lock, *wanted, "--quiet", "--output-file", locked)
         wheels = Path(work, "wheels")
         _run(uv, "build", "--wheel", "--quiet", "--out-dir", wheels, project)
         place = ("--python", interpreter, "--target", site, "--link-mode", "copy", "--quiet")
@@ -105,6 +105,12 @@ def python_of(interpreter: Path) -> str:
     """Ask an interpreter for its major and minor number. Raises :class:`ReleaseError`."""
     question = "import sys; print('%d.%d' % sys.version_info[:2])"
     return _run(interpreter, "-I", "-c", question).strip()
+
+
+def version_of(tree: Path) -> str:
+    """Ask a tree for the version of its agent. Raises :class:`ReleaseError`."""
+    question = "import agent; print(agent.VERSION)"
+    return _run(tree / "bin" / "python", "-I", "-c", question).strip()
 
 
 def _find_uv(project: Path) -> Path:

@@ -1,0 +1,121 @@
+"""Which release is to run: the launcher's decision, and what it records of it before it acts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import ReleaseError
+from agent.release.check import check_slot, read_release_keys
+from agent.release.slots import Releases, Slot, SlotName, State, Trial
+from contract.version import age
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A release that is whole and may run."""
+
+    slot: SlotName
+    manifest: str
+    left_s: float | None = None
+    """On trial: the time that it has left."""
+
+
+class Choice:
+    """Made anew at each start. Its methods block.
+
+    Args:
+        releases: state and slots.
+        keys: the file of pinned release keys.
+        packaged: version of the packaged release.
+        boot_id: of this boot.
+        now_s: seconds since boot, suspended or not.
+        counting: whether this is a start of the daemon, which counts and is recorded.
+        say: tells the journal.
+    """
+
+    def __init__(
+        self,
+        releases: Releases,
+        keys: Path,
+        *,
+        packaged: str,
+        boot_id: str,
+        now_s: float,
+        counting: bool,
+        say: Callable[[str], None],
+    ) -> None:
+        self._releases = releases
+        self._keys = keys
+        self._packaged = packaged
+        self._boot_id = boot_id
+        self._now_s = now_s
+        self._counting = counting
+        self._say = say
+        self._state, problem = releases.load_or_forget()
+        if problem is not None:
+            say(problem)
+
+    def make(self) -> Chosen | None:
+        """Return the release to run; ``None``: the packaged one."""
+        trial = self._state.trial
+        if trial is not None and (self._counting or trial.starts):
+            chosen, why = self._try(trial)
+            if chosen is not None:
+                return chosen
+            self._say(f"version {trial.slot.version} goes back: {why}")
+            self._save(self._state.rolled_back(why))
+        while (slot := self._state.current) is not None:
+            why = self._unfit(slot)
+            if why is None:
+                return Chosen(slot.name, slot.manifest)
+            self._say(f"version {slot.version} is not used any more: {why}")
+            self._save(self._state.lost(self._packaged, why))
+        return None
+
+    def _try(self, trial: Trial) -> tuple[Chosen | None, str]:
+        """Return the release on trial, its start recorded; or why it has to go back."""
+        same_boot = trial.boot_id == self._boot_id and trial.since_s is not None
+        since_s = trial.since_s if same_boot and trial.since_s is not None else self._now_s
+        left_s = since_s + trial.deadline_s - self._now_s
+        chosen = Chosen(trial.slot.name, trial.slot.manifest, left_s)
+        if left_s <= 0:
+            return None, f"it did not prove itself within {trial.deadline_s:g} s"
+        if self._counting and trial.starts >= trial.max_starts:
+            return None, f"it was started {trial.starts} times and did not prove itself"
+        if (damage := self._damage(trial.slot)) is not None:
+            return None, damage
+        if not self._counting:
+            return chosen, ""
+        if self._save(self._state.started(boot_id=self._boot_id, now_s=self._now_s)):
+            return chosen, ""
+        return None, "its start cannot be recorded"
+
+    def _unfit(self, slot: Slot) -> str | None:
+        """Why a release that proved itself is not to run."""
+        if slot.packaged != self._packaged and age(self._packaged) > age(slot.version):
+            return f"a package with version {self._packaged} was installed since"
+        return self._damage(slot)
+
+    def _damage(self, slot: Slot) -> str | None:
+        """Why a slot is not fit to run; all its hashes are checked once a boot."""
+        whole = self._state.checked.get(slot.name) != self._boot_id
+        try:
+            keys = read_release_keys(self._keys)
+            check_slot(self._releases.slot(slot.name), slot, keys, whole=whole)
+        except ReleaseError as error:
+            return str(error)
+        if whole:
+            self._save(self._state.found_good(slot.name, self._boot_id))
+        return None
+
+    def _save(self, state: State) -> bool:
+        """Go on from this state; returns whether it is on disk."""
+        self._state = state
+        if not self._counting:
+            return True
+        try:
+            self._releases.save(state)
+        except OSError as error:
+            self._say(f"the state of releases cannot be written: {error}")
+            return False
+        return True

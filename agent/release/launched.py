@@ -1,0 +1,43 @@
+"""What the launcher tells the agent that it starts, in one variable of the environment."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+VARIABLE = "KIOSK_LAUNCH"
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """How this process was started."""
+
+    argv: tuple[str, ...]
+    """What starts it again, through the launcher."""
+    releases: str
+    """The folder with state and slots."""
+    slot: str | None = None
+    """The slot that runs; None: the packaged release."""
+    packaged: str = ""
+    """Version of the packaged release."""
+    guard: int | None = None
+    """Process id of what ends a release on trial when its time is over; a child of this one."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder with state and slots."""
+        return Path(self.releases)
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return an environment that says this."""
+        return {**given, VARIABLE: json.dumps(asdict(self))}
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:
+    """Return what the launcher said; ``None`` where it did not start this process."""
+    try:
+        told = json.loads(environment[VARIABLE])
+        return Launched(**{**told, "argv": tuple(told["argv"])})
+    except (KeyError, TypeError, ValueError):
+        return None
