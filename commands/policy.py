@@ -68,6 +68,10 @@ DEFAULT_POLICY: Mapping[str, Policy] = MappingProxyType(
         "identity.enroll": Policy(roles=_POLICE, signers=2, timeout_s=330, per_hour=120),
         "identity.remove": Policy(roles=_POLICE),
         "identity.list": Policy(roles=_POLICE),
+        # Fetching disturbs nobody; before it restarts the agent it waits for the citizen's end.
+        "update.install": Policy(
+            roles=_SENIORS, signers=2, disruptive=True, timeout_s=14_400, per_hour=12
+        ),
         "maintenance.on": Policy(roles=_SENIORS, serving="refuse"),
         "maintenance.off": Policy(roles=_SENIORS),
     }

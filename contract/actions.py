@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from contract.ids import MessageId
 from contract.keys import OperatorKey
 from contract.plates import PlateText, Purpose
+from contract.version import Version
 from contract.wire import Name, UtcTime, WireModel
 
 DAY_S = 86_400
@@ -265,5 +266,31 @@ class CertificateInstall(Arguments, action="certificate.install"):
     def _something(self) -> "CertificateInstall":
         if self.certificate is None and self.roots is None:
             msg = "a certificate, roots, or both"
+            raise ValueError(msg)
+        return self
+
+
+class UpdateInstall(Arguments, action="update.install"):
+    """Put another release of the agent on trial; it stays when it is well, else it goes back.
+
+    The release is fetched by the kiosk, or lies in its folder for releases.
+    """
+
+    url: str | None = Field(
+        default=None, max_length=2000, pattern=r"^https://[^\s@]+$", description="Where it is."
+    )
+    file: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$",
+        description="In place of `url`: its name in the kiosk's folder for releases.",
+    )
+    sha256: Sha256 = Field(description="Of the whole file.")
+    version: Version
+    allow_older: bool = Field(default=False, description="Also where a later one is running.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "UpdateInstall":
+        if (self.url is None) == (self.file is None):
+            msg = "one of url and file is needed"
             raise ValueError(msg)
         return self

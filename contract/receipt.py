@@ -39,6 +39,7 @@ ReceiptCode = Literal[
     "action_failed",
     "timed_out",
     "interrupted",
+    "rolled_back",
     "cancelled",
 ]
 

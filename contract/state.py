@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from contract.actions import Sha256
+from contract.ids import MessageId
 from contract.message import Data, Event
 from contract.wire import Name, Text, UtcTime, WireModel
 
@@ -57,3 +58,16 @@ class KeysChanged(Event, kind="keys.changed"):
     added: tuple[Name, ...] = Field(default=(), description="Key ids.")
     removed: tuple[Name, ...] = Field(default=(), description="Key ids.")
     source: Literal["file", "command"]
+
+
+class UpdateChanged(Event, kind="update.changed"):
+    """A release of the agent is on trial, has proved itself, went back, or was lost."""
+
+    version: Text
+    before: Text = Field(description="The version that ran before, and runs again where not kept.")
+    outcome: Literal["trial", "confirmed", "rolled_back", "lost"] = Field(
+        description="lost: it was damaged on the disk, or a later package took its place."
+    )
+    text: Text = Field(default="", description="Why it went back or was lost.")
+    command_id: MessageId | None = None
+    signers: tuple[Name, ...] = Field(default=(), description="Who ordered it.")

@@ -65,11 +65,11 @@ class Choice:
             self._say(f"version {trial.slot.version} goes back: {why}")
             self._save(self._state.rolled_back(why))
         while (slot := self._state.current) is not None:
-            why = self._unfit(slot)
-            if why is None:
+            unfit = self._unfit(slot)
+            if unfit is None:
                 return Chosen(slot.name, slot.manifest)
-            self._say(f"version {slot.version} is not used any more: {why}")
-            self._save(self._state.lost(self._packaged, why))
+            self._say(f"version {slot.version} is not used any more: {unfit}")
+            self._save(self._state.lost(self._packaged, unfit))
         return None
 
     def _try(self, trial: Trial) -> tuple[Chosen | None, str]:

@@ -98,6 +98,14 @@ SAMPLES: tuple[Data, ...] = (
     state.ServiceChanged(service=state.Service(name="inspection", available=True)),
     state.AgentStarted(agent_version="0.1.0", clean=False, safe_mode=True),
     state.KeysChanged(fingerprint=HASH, added=("li",), removed=("wang",), source="command"),
+    state.UpdateChanged(
+        version="1.4.0",
+        before="1.3.2",
+        outcome="rolled_back",
+        text="no line to the broker",
+        command_id=ID,
+        signers=("li", "wang"),
+    ),
     config.ConfigReport(
         version=3,
         hash=HASH,
