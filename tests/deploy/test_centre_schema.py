@@ -1,0 +1,570 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import NoneType
+from typing import get_args
+
+import pytest
+
+from contract import REGISTRY, events, gap, health, identity, receipt, state
+from contract.ids import uuid7
+from tests.support import samples
+from tests.support.centre_database import Centre, Kiosk, Said, centre_database
+from tests.support.postgres import CENTRE, SqlError
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture(scope="module")
+def filled():
+    with centre_database() as database:
+        yield Centre(database)
+
+
+@pytest.fixture
+def centre(filled):
+    filled.clear()
+    return filled
+
+
+@pytest.fixture
+def kiosk():
+    return Kiosk()
+
+
+ROOMS = (
+    "health",
+    "state",
+    "config",
+    "event",
+    "alarm",
+    "receipt",
+    "gap",
+    "plate",
+    "person",
+    "finding",
+)
+TIMES = {"raised", "begun", "since", "started", "from_time", "to_time"}
+moment = datetime.fromisoformat
+
+
+def refused(centre):
+    return [row["reason"] for row in centre.rows("select * from centre.refused order by received")]
+
+
+def a_health(**fields):
+    alarms = fields.pop("alarms", ())
+    return health.Health(
+        cause="interval", agent_uptime_s=1, agent_loop_lag_ms=1.0, alarms=alarms, **fields
+    )
+
+
+def a_birth(session=1, last=0, what="online", **fields):
+    return state.State(state=what, session=session, last_sequence=last, **fields)
+
+
+def a_receipt(status, command=samples.ID, **fields):
+    return receipt.Receipt(command_id=command, action="ping", status=status, **fields)
+
+
+def a_gap(first, last, lost, what="telemetry"):
+    return gap.Gap(
+        message_class=what, count=lost, first_sequence=first, last_sequence=last, reason="full"
+    )
+
+
+def test_it_may_be_applied_again(centre, kiosk):
+    """Data, changed retention and rights are as they were."""
+    centre.hears(kiosk.say(data) for data in samples.SAMPLES)
+    rights = "select table_name, grantee, privilege_type from information_schema.role_table_grants"
+    rights += " where table_schema = 'centre' order by 1, 2, 3"
+    centre.database.run("update centre.retention set keep = '7 days' where what = 'plate'")
+    before = centre.rows(rights), centre.rows("select * from centre.kiosk")
+    centre.database.apply(CENTRE / "schema.sql")
+    assert (centre.rows(rights), centre.rows("select * from centre.kiosk")) == before
+    keep = "update centre.retention set keep = '30 days' where what = 'plate' returning keep"
+    assert centre.value("select keep from centre.retention where what = 'plate'") == "7 days"
+    centre.database.run(keep)
+
+
+def test_nothing_of_a_message_gets_lost(centre, kiosk):
+    """Columns, and the rest beside them, are the message: of every type in the contract."""
+    said = [kiosk.say(data) for data in samples.SAMPLES]
+    centre.hears(said)
+    assert refused(centre) == []
+    assert centre.value("select count(*) from centre.inbox") == 0
+    rooms = {
+        row["id"]: row
+        for table in ROOMS
+        for row in centre.rows(f"select *, '{table}' as room from centre.{table}")
+    }
+    assert {row["room"] for row in rooms.values()} == set(ROOMS)
+    for one in said:
+        envelope, row = json.loads(one.payload), rooms.pop(one.id)
+        content = envelope["data"]
+        assert (row["kiosk"], row["sequence"]) == ("baotou-017", envelope.get("sequence"))
+        assert (row["synced"], moment(row["time"])) == (True, samples.TIME)
+        _, _, event = one.topic.partition("/up/event/")
+        assert row.get("event", "") == event
+        kept = row["data"] | {name: row[name] for name in content if name in row}
+        for name in TIMES & content.keys():
+            assert moment(kept.pop(name)) == moment(content.pop(name))
+        assert kept == content
+    assert not rooms
+
+
+def test_no_field_of_a_message_is_called_like_a_column_of_all(centre):
+    """Else one would cover the other."""
+    columns = {
+        row["column_name"]
+        for row in centre.rows(
+            "select column_name from information_schema.columns "
+            "where table_schema = 'centre' and table_name = 'envelope'"
+        )
+    } | {"event", "data", "late", "settled"}
+    fields = {name for model in REGISTRY.values() for name in model.model_fields}
+    assert columns & fields == set()
+
+
+def test_each_number_of_the_health_message_has_a_column(centre):
+    said = centre.rows(
+        "select column_name as name, data_type as type from information_schema.columns "
+        "where table_schema = 'centre' and table_name = 'health'"
+    )
+    types = {row["name"]: row["type"] for row in said}
+    wanted = {float: "double precision", int: "bigint", bool: "boolean"}
+    for name, description in health.Health.model_fields.items():
+        annotation = description.annotation
+        kind = next((part for part in get_args(annotation) if part is not NoneType), annotation)
+        if kind in wanted:
+            assert types[name] == wanted[kind], name
+
+
+def test_what_comes_again_is_filed_once(centre, kiosk):
+    """Within a batch, in the next one, and in another after a restart."""
+    first, second = kiosk.say(samples.SAMPLES[1]), kiosk.say(samples.SAMPLES[2])
+    centre.hears(first, first, second)
+    centre.hears(second)
+    assert centre.value("select count(*) from centre.event") == 2
+    row = centre.row("select duplicates, doubled, numbers::text from centre.kiosk")
+    assert row == {"duplicates": 2, "doubled": 0, "numbers": "{[1,3)}"}
+
+
+HOSTILE = {
+    "not JSON": b"{",
+    "no text": b"\xff\xfe{}",
+    "a zero byte": b'{"a":"\0"}',
+    "nothing": b"",
+    "a list": b"[1]",
+    "too large": b'{"a":"' + b"x" * 70_000 + b'"}',
+    "too deep": b"[" * 60_000 + b"]" * 60_000,
+}
+
+
+@pytest.mark.parametrize("payload", HOSTILE.values(), ids=HOSTILE.keys())
+def test_what_cannot_be_read_takes_nothing_along(centre, kiosk, payload):
+    """The rest of the batch is filed, and what was refused can be looked at."""
+    other = Kiosk("other-1")
+    centre.hears(
+        kiosk.say(samples.SAMPLES[1]),
+        Said("kiosk/v1/other-1/up/health", payload, ""),
+        other.say(samples.SAMPLES[2]),
+    )
+    assert centre.value("select count(*) from centre.event") == 2
+    row = centre.row("select kiosk, topic, length(value) from centre.refused")
+    assert (row["kiosk"], row["topic"]) == ("other-1", "health")
+    assert row["length"] <= 2000
+
+
+CHANGES = {
+    "another's source": ({"source": "/kiosk/other-1"}, "source"),
+    "another type": ({"type": "kiosk.receipt.v1"}, "type"),
+    "a newer version": ({"type": "kiosk.health.v2"}, "type"),
+    "no number": ({"sequence": None}, "not a message"),
+    "number 0": ({"sequence": 0}, "not a message"),
+    "a number beyond all": ({"sequence": 2**60}, "not a message"),
+    "a text as number": ({"sequence": "x"}, "bigint"),
+    "no id": ({"id": None}, "not-null"),
+    "no UUID": ({"id": "x"}, "uuid"),
+    "no time": ({"time": "infinity"}, "not a message"),
+    "a day that is none": ({"time": "2026-02-30T00:00:00Z"}, "out of range"),
+    "a text as value": ({"data": {"cpu_percent": "much"}}, "double precision"),
+    "U+0000 in a text": ({"data": {"cause": "\0"}}, "Unicode"),
+    "no data": ({"data": []}, "not a message"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), CHANGES.values(), ids=CHANGES.keys())
+def test_what_is_wrong_is_refused_with_a_reason(centre, kiosk, change, reason):
+    """And leaves no trace in the numbers that arrived."""
+    said = kiosk.say(a_health())
+    wrong = json.dumps(json.loads(said.payload) | change).encode()
+    centre.hears(replace(said, payload=wrong))
+    (said_why,) = refused(centre)
+    assert reason in said_why
+    assert centre.rows("select * from centre.kiosk") == []
+
+
+def test_a_topic_of_nobody_is_refused(centre, kiosk):
+    said = kiosk.say(a_health())
+    centre.hears(replace(said, topic="kiosk/v1/baotou-017/up/media/x"))
+    centre.hears(replace(said, topic="kiosk/v1/baotou-017/up/other"))
+    assert refused(centre) == ["the topic is not one of a kiosk"] * 2
+
+
+def test_text_that_came_without_base64_is_read_too(centre, kiosk):
+    """``data_type = "string"`` in telegraf.conf works as well."""
+    said = kiosk.say(a_health())
+    centre.database.run(
+        "copy centre.inbox (time, kiosk, kind, value) from stdin",
+        user="telegraf",
+        stdin=b"2026-11-01\tbaotou-017\thealth\t" + said.payload + b"\n",
+    )
+    assert centre.value("select count(*) from centre.health") == 1
+
+
+def test_a_full_disk_is_not_a_fault_of_the_message(centre, kiosk):
+    """Then the copy fails, and Telegraf keeps the batch."""
+    centre.database.run(
+        "create function centre.full() returns trigger language plpgsql as "
+        "$$ begin raise disk_full; end $$",
+        "create trigger full before insert on centre.health "
+        "for each row execute function centre.full()",
+    )
+    try:
+        with pytest.raises(SqlError, match="53100"):
+            centre.hears(kiosk.say(a_health()))
+    finally:
+        centre.database.run("drop function centre.full() cascade")
+    assert refused(centre) == []
+
+
+class TestLoss:
+    def test_a_number_that_stays_away_is_missing(self, centre, kiosk):
+        centre.hears(kiosk.say(a_health()))
+        kiosk.lose(3)
+        centre.hears(kiosk.say(a_health()))
+        hole = centre.row("select * from centre.hole")
+        assert (hole["first_sequence"], hole["last_sequence"], hole["count"]) == (2, 4, 3)
+        loss = centre.row("select missing, admitted, unexplained, verdict from centre.loss")
+        assert loss == {"missing": 3, "admitted": 0, "unexplained": 3, "verdict": "missing"}
+
+    def test_what_comes_late_fills_the_hole(self, centre, kiosk):
+        backlog = [kiosk.say(a_health()) for _ in range(5)]
+        centre.hears(kiosk.say(a_health()), backlog[0], backlog[4])
+        assert centre.value("select missing from centre.loss") == 3
+        centre.hears(backlog[2], backlog[3], backlog[1])
+        loss = centre.row("select missing, verdict from centre.loss")
+        assert loss == {"missing": 0, "verdict": "complete"}
+
+    def test_the_last_numbers_are_missed_too(self, centre, kiosk):
+        """The next birth says how far the kiosk had come."""
+        centre.hears(kiosk.say(a_health()), kiosk.say(a_birth(last=4)))
+        hole = centre.row("select first_sequence, last_sequence from centre.hole")
+        assert hole == {"first_sequence": 2, "last_sequence": 4}
+
+    def test_what_the_kiosk_still_holds_is_on_the_way(self, centre, kiosk):
+        centre.hears(kiosk.say(a_health()))
+        kiosk.lose(3)
+        centre.hears(kiosk.say(a_health(outbox_rows=3)))
+        assert centre.value("select verdict from centre.loss") == "on the way"
+
+    def test_admitted_losses_of_two_classes_add_up(self, centre, kiosk):
+        """Numbers 2 to 8 are lost, and each class says its own; one stays unexplained."""
+        centre.hears(kiosk.say(a_health()))
+        kiosk.lose(7)
+        told = [kiosk.say(a_gap(2, 8, 4)), kiosk.say(a_gap(3, 6, 2, "event"))]
+        centre.hears(told)
+        loss = centre.row("select missing, admitted, unexplained, verdict from centre.loss")
+        assert loss == {"missing": 7, "admitted": 6, "unexplained": 1, "verdict": "missing"}
+        centre.hears(kiosk.say(a_gap(7, 7, 1, "receipt")))
+        assert centre.value("select verdict from centre.loss") == "admitted"
+
+    def test_a_gap_excuses_only_its_own_range(self, centre, kiosk):
+        centre.hears(kiosk.say(a_health()))
+        kiosk.lose(2)
+        centre.hears(kiosk.say(a_health()))
+        kiosk.lose(1)
+        centre.hears(kiosk.say(a_gap(5, 5, 3)))
+        assert centre.row("select missing, unexplained from centre.loss") == {
+            "missing": 3,
+            "unexplained": 2,
+        }
+        spoken = centre.rows("select spoken_of from centre.hole order by first_sequence")
+        assert [row["spoken_of"] for row in spoken] == [False, True]
+
+    def test_a_gap_without_a_count_excuses_all_of_its_range(self, centre, kiosk):
+        centre.hears(kiosk.say(a_health()))
+        kiosk.lose(9)
+        centre.hears(kiosk.say(a_gap(2, 10, None, "unknown")))
+        loss = centre.row("select missing, unexplained, verdict from centre.loss")
+        assert loss == {"missing": 9, "unexplained": 0, "verdict": "admitted"}
+
+    def test_settled_losses_are_closed(self, centre, kiosk):
+        centre.hears(kiosk.say(a_health()))
+        kiosk.lose(5)
+        centre.hears(kiosk.say(a_gap(2, 3, 2)))
+        assert centre.value("select centre.settle('baotou-017')") == 5
+        kiosk.lose(1)
+        centre.hears(kiosk.say(a_health()))
+        loss = centre.row("select missing, unexplained, settled from centre.loss")
+        assert loss == {"missing": 1, "unexplained": 1, "settled": 5}
+
+    def test_another_box_under_the_same_name_loses_nothing(self, centre):
+        """Its numbers begin anew: that is noticed, all is filed, and a word sets it right."""
+        old, new = Kiosk(), Kiosk()
+        centre.hears(old.say(a_health()) for _ in range(3))
+        centre.hears(new.say(a_health()))
+        assert centre.value("select doubled from centre.loss") == 1
+        centre.database.run("select centre.replaced('baotou-017')")
+        new.lose(1)
+        centre.hears(new.say(a_birth(1)), new.say(a_health(cpu_percent=5.0)))
+        new.lose(1)
+        centre.hears(new.say(a_health(cpu_percent=7.0)))
+        assert centre.value("select count(*) from centre.health") == 6
+        row = centre.row("select missing, doubled from centre.loss")
+        assert row == {"missing": 1, "doubled": 0}
+        assert centre.row("select state, cpu_percent from centre.fleet") == {
+            "state": "online",
+            "cpu_percent": 7.0,
+        }
+
+
+class TestAlarms:
+    def raised(self, code="disk.full", severity="major", at=samples.TIME):
+        alarm_id = uuid7(1_790_000_000_000)
+        data = events.AlarmRaised(
+            alarm_id=alarm_id, code=code, severity=severity, text="full", value=91.0
+        )
+        active = health.ActiveAlarm(
+            alarm_id=alarm_id, code=code, severity=severity, raised=at, text="full"
+        )
+        return data, active
+
+    def test_one_is_open_until_it_is_cleared(self, centre, kiosk):
+        data, active = self.raised()
+        centre.hears(kiosk.say(data), kiosk.say(a_health(alarms=(active,))))
+        assert centre.value("select open from centre.alarms") is True
+        cleared = events.AlarmCleared(
+            alarm_id=data.alarm_id,
+            code=data.code,
+            severity=data.severity,
+            raised=samples.TIME,
+            duration_s=60.0,
+        )
+        centre.hears(kiosk.say(cleared, samples.TIME + timedelta(seconds=60)))
+        row = centre.row("select open, duration_s from centre.alarms")
+        assert row == {"open": False, "duration_s": 60}
+
+    def test_one_that_a_restart_forgot_is_over(self, centre, kiosk):
+        data, _active = self.raised()
+        older = kiosk.say(a_health())
+        centre.hears(kiosk.say(data), older)
+        assert centre.value("select open from centre.alarms") is True, "older than the alarm"
+        centre.hears(kiosk.say(a_health()))
+        row = centre.row("select open, duration_s from centre.alarms")
+        assert row == {"open": False, "duration_s": None}
+
+    def test_the_worst_stands_in_the_fleet(self, centre, kiosk):
+        data = [self.raised("a", "warning")[0], self.raised("b", "critical")[0]]
+        centre.hears(kiosk.say(item) for item in data)
+        row = centre.row("select alarms_open, worst_alarm from centre.fleet")
+        assert row == {"alarms_open": 2, "worst_alarm": "critical"}
+
+
+class TestCommands:
+    def test_one_runs_and_ends(self, centre, kiosk):
+        steps = ["accepted", "running"]
+        centre.hears(kiosk.say(a_receipt(status, percent=20.0)) for status in steps)
+        row = centre.row("select status, open, percent, took_s from centre.commands")
+        assert row == {"status": "running", "open": True, "percent": 20, "took_s": None}
+        end = a_receipt("failed", code="timed_out", text="too long", signers=("li",))
+        centre.hears(kiosk.say(end, samples.TIME + timedelta(seconds=9)))
+        row = centre.row("select status, code, text, signers, open, took_s from centre.commands")
+        assert row == {
+            "status": "failed",
+            "code": "timed_out",
+            "text": "too long",
+            "signers": ["li"],
+            "open": False,
+            "took_s": 9,
+        }
+
+    def test_order_of_arrival_and_repeats_change_nothing(self, centre, kiosk):
+        """Two Telegrafs overtake each other; a repeated command gets its last receipt again."""
+        first, last = kiosk.say(a_receipt("accepted")), kiosk.say(a_receipt("succeeded"))
+        again = kiosk.say(a_receipt("succeeded"), samples.TIME + timedelta(hours=1))
+        centre.hears(again, last, first)
+        row = centre.row("select status, took_s from centre.commands")
+        assert row == {"status": "succeeded", "took_s": 0}
+
+    def test_what_nobody_vouched_for_is_no_command(self, centre, kiosk):
+        refusal = receipt.Receipt(claimed_id=samples.ID, status="rejected", code="unknown_key")
+        centre.hears(kiosk.say(refusal))
+        assert centre.rows("select * from centre.commands") == []
+        assert centre.value("select code from centre.refusals") == "unknown_key"
+
+    def test_names_of_staff_are_not_kept(self, centre, kiosk):
+        """identity.list ties enrolments to names: that stays with who asked."""
+        said = receipt.Receipt(
+            command_id=samples.ID,
+            action="identity.list",
+            status="succeeded",
+            result={"persons": [{"name": "Wang Lei"}]},
+        )
+        centre.hears(kiosk.say(said))
+        assert "Wang" not in str(centre.rows("select * from centre.receipt"))
+
+
+class TestState:
+    def test_a_late_will_says_nothing(self, centre, kiosk):
+        will = kiosk.say(a_birth(6, what="offline"))
+        centre.hears(kiosk.say(a_birth(7)), will)
+        assert centre.value("select state from centre.kiosk") == "online"
+        assert centre.value("select late from centre.state where state = 'offline'") is True
+        centre.hears(kiosk.say(a_birth(7, what="offline")))
+        assert centre.value("select state from centre.fleet") == "offline"
+
+    def test_one_that_says_nothing_is_silent(self, centre, kiosk):
+        centre.at(NOW - timedelta(minutes=16))
+        centre.hears(kiosk.say(a_birth()))
+        assert centre.value("select state from centre.fleet") == "silent"
+        centre.at(NOW)
+        centre.hears(kiosk.say(a_health()))
+        assert centre.value("select state from centre.fleet") == "online"
+
+    def test_days_are_divided_by_what_was_told(self, centre, kiosk):
+        """Days begin at midnight in Shanghai, as the database's time zone says."""
+        midnight = datetime(2026, 10, 1, 16, tzinfo=UTC)  # 2 October, 00:00
+
+        def hours(number):
+            return midnight + timedelta(hours=number)
+
+        for hour, session, what in [
+            (-12, 1, "online"),
+            (6, 1, "offline"),
+            (12, 2, "online"),
+            (13, 1, "offline"),  # late
+            (30, 2, "stopping"),
+            (36, 3, "online"),
+        ]:
+            centre.at(hours(hour))
+            centre.hears(kiosk.say(a_birth(session, what=what), hours(min(hour, 30))))
+        until = hours(48).isoformat()
+        query = f"select * from centre.availability('{hours(0)}', '{until}') order by day"
+        days = [
+            (row["day"], round(row["online_s"]), round(row["known_s"]))
+            for row in centre.rows(query)
+        ]
+        # The last birth is dated when its line came up: six hours before it was heard of.
+        assert days == [
+            ("2026-10-02", 18 * 3600, 24 * 3600),
+            ("2026-10-03", 24 * 3600, 24 * 3600),
+        ]
+        assert round(centre.rows(query)[0]["percent"], 3) == 75
+
+    def test_the_fleet_at_one_look(self, centre, kiosk):
+        centre.hears(kiosk.say(data) for data in samples.SAMPLES)
+        row = centre.row("select * from centre.fleet")
+        assert (row["state"], row["agent_version"], row["config_version"]) == ("online", "0.1.0", 3)
+        assert (row["cpu_percent"], row["outbox_rows"], row["cameras_lost"]) == (7, 7, 0)
+        assert row["numbers_missing"] == 1234 - (len(samples.SAMPLES) - 1)
+
+
+def test_a_finding_is_one_row(centre, kiosk):
+    facts = {"finding_id": samples.ID, "rule": "counter_unattended", "begun": samples.TIME}
+    begin = identity.SupervisionFinding(phase="begin", text="nobody is there", **facts)
+    end = identity.SupervisionFinding(phase="end", text="somebody is", duration_s=9.0, **facts)
+    centre.hears(kiosk.say(begin))
+    assert centre.value("select open from centre.findings") is True
+    centre.hears(kiosk.say(end))
+    row = centre.row("select open, text, duration_s from centre.findings")
+    assert row == {"open": False, "text": "somebody is", "duration_s": 9}
+
+
+class TestRights:
+    @pytest.fixture(autouse=True)
+    def full(self, centre, kiosk):
+        centre.hears(kiosk.say(data) for data in samples.SAMPLES)
+
+    def tables(self, centre, user=None):
+        """All tables and views, or those that a user may read."""
+        query = "select relname as name from pg_class where relkind in ('r', 'v') "
+        query += "and relnamespace = 'centre'::regnamespace"
+        if user is not None:
+            query += f" and has_table_privilege('{user}', oid, 'select')"
+        return {row["name"] for row in centre.rows(query)}
+
+    def test_who_writes_reads_nothing(self, centre):
+        assert self.tables(centre, "telegraf") == set()
+        for statement in ("delete from centre.inbox", "truncate centre.inbox"):
+            with pytest.raises(SqlError, match="permission denied"):
+                centre.database.run(statement, user="telegraf")
+
+    def test_the_reader_sees_no_person(self, centre):
+        """Whatever it may look at, it finds no pseudonym, enrolment, plate or name in it."""
+        seen = self.tables(centre, "grafana")
+        hidden = {
+            "plate",
+            "person",
+            "finding",
+            "receipt",
+            "refused",
+            "arrival",
+            "inbox",
+            "envelope",
+        }
+        assert self.tables(centre) - seen == hidden
+        said = str(
+            [centre.database.rows(f"select * from centre.{name}", "grafana") for name in seen]
+        )
+        for secret in ("蒙BK", "0123456789abcdef", "licence.renew/", "abcdefghijklmnopqrstuv"):
+            assert secret not in said
+
+    def test_the_supervisor_sees_persons_too(self, centre):
+        assert {"plate", "person", "finding", "fleet"} <= self.tables(centre, "chief")
+
+    @pytest.mark.parametrize("user", ["grafana", "chief"])
+    def test_who_looks_changes_nothing(self, centre, user):
+        for statement in (
+            "update centre.retention set keep = null",
+            "insert into centre.inbox default values",
+            "select centre.expire()",
+            "select centre.settle('baotou-017')",
+            "select centre.replaced('baotou-017')",
+            "create table centre.mine ()",
+        ):
+            with pytest.raises(SqlError, match="permission denied"):
+                centre.database.run(statement, user=user)
+
+
+def test_what_is_old_goes(centre, kiosk):
+    """By the centre's clock, whatever time the kiosk thought it was; the newest state stays."""
+    everything = [kiosk.say(data) for data in samples.SAMPLES]
+    centre.at(NOW - timedelta(days=1000))
+    centre.hears(everything)
+    centre.at(NOW)
+    fresh = Kiosk("new-1")
+    centre.hears(fresh.say(data, datetime(1970, 1, 1, tzinfo=UTC)) for data in samples.SAMPLES)
+    done = {row["what"]: row["rows"] for row in centre.rows("select * from centre.expire()")}
+    assert done["plate"] == 2
+    assert (done["health"], done["alarm"], done["state"], done["config"]) == (1, 2, 0, 0)
+    kept = "select count(*) from centre.{} where kiosk = 'baotou-017'"
+    left = {
+        what: centre.value(kept.format(what))
+        for what in ("health", "event", "plate", "person", "receipt", "alarm", "gap", "state")
+    }
+    assert {what for what, number in left.items() if number} == {"gap", "state"}
+    assert centre.value("select count(*) from centre.plate") == 2
+
+
+def test_an_admitted_loss_is_settled_in_the_end(centre, kiosk):
+    """So that the numbers of a kiosk with many holes do not grow for ever."""
+    centre.at(NOW - timedelta(days=40))
+    centre.hears(kiosk.say(a_health()))
+    kiosk.lose(5)
+    centre.hears(kiosk.say(a_gap(2, 6, 5)))
+    centre.database.run("select * from centre.expire()")
+    row = centre.row("select settled, missing, centre.size(k.numbers) from centre.loss "
+                     "join centre.kiosk k using (kiosk, settled)")  # fmt: skip
+    assert row == {"settled": 5, "missing": 0, "size": 7}
