@@ -1,7 +1,10 @@
 """Structured logs: JSON lines for the journal, colours on a terminal."""
 
+import contextlib
+import io
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
@@ -32,6 +35,19 @@ def set_level(level: str) -> None:
     _threshold.level = _LEVELS[level.upper()]
 
 
+class _StandardError(io.TextIOBase):
+    """Standard error, which may be a file on a full disk: a line that is lost ends nothing."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+
+
 def configure(settings: LogSettings) -> None:
     """Set up structlog for the process; everything goes to standard error."""
     pretty = settings.format == "pretty" or (settings.format == "auto" and sys.stderr.isatty())
@@ -52,6 +68,6 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )

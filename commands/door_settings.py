@@ -11,7 +11,7 @@ from contract.wire import Name
 class DoorSettings(BaseModel):
     """What locks the door, for how long at most, and which alarms open it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     driver: Literal["none", "simulated", "gpio"] = Field(
         default="none", description="gpio: a line of a GPIO chip that is high while locked."

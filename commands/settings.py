@@ -13,7 +13,7 @@ from contract.wire import Name
 class Section(BaseModel):
     """One table of the settings file: an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PolicySettings(Section):

@@ -13,7 +13,7 @@ Seconds = Annotated[float, Field(gt=0)]
 class Section(BaseModel):
     """One table of the settings file: an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class OutboxSettings(Section):
@@ -70,3 +70,10 @@ class LinkSettings(Section):
     reconnect_max_s: Seconds = Field(
         default=300.0, le=3600, description="With a longer one nobody could push a shorter one."
     )
+
+    @model_validator(mode="after")
+    def _pauses_in_order(self) -> "LinkSettings":
+        if self.reconnect_max_s < self.reconnect_min_s:
+            msg = "reconnect_max_s must not be below reconnect_min_s"
+            raise ValueError(msg)
+        return self

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints, model_validator
 
 from vision.identity.settings import CameraIdentitySettings
 from vision.plates.settings import CameraPlateSettings
@@ -87,6 +87,13 @@ class CameraSettings(Section):
     presence: PresenceSettings = PresenceSettings()
     plates: CameraPlateSettings = CameraPlateSettings()
     identity: CameraIdentitySettings = CameraIdentitySettings()
+
+    @model_validator(mode="after")
+    def _pauses_in_order(self) -> "CameraSettings":
+        if self.reconnect_max_s < self.reconnect_min_s:
+            msg = "reconnect_max_s must not be below reconnect_min_s"
+            raise ValueError(msg)
+        return self
 
     @property
     def kind(self) -> SourceKind:

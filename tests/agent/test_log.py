@@ -1,8 +1,9 @@
-"""The log's level can change while the agent runs."""
+"""The log's level can change while the agent runs, and a lost line ends nothing."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 CODE = """
 import structlog
@@ -28,3 +29,13 @@ def test_the_level_changes_for_loggers_that_are_in_use():
     done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
     events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
     assert events == ["two", "three", "four", "six", "seven"]
+
+
+def test_a_full_disk_ends_nothing():
+    """Where standard error takes no line the program goes on."""
+    code = f"{CODE}\nprint('alive', flush=True)\nimport os; os._exit(0)"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, stderr=full, text=True
+        )
+    assert done.stdout == "alive\n"

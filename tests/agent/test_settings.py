@@ -87,6 +87,14 @@ def test_secrets_are_not_shown():
             "agent.toml:8: camera.1.motion.end_s: ",
         ),
         ("[link.tls]\ncertificate = 'c.pem'\n", "agent.toml:1: link.tls: "),
+        (
+            "[link]\nreconnect_min_s = 60\nreconnect_max_s = 5\n",
+            "agent.toml:1: link: reconnect_max_s must not be below",
+        ),
+        (
+            "[[camera]]\nname='a'\nsource='x'\nreconnect_max_s = inf\n",
+            "agent.toml:4: camera.0.reconnect_max_s: ",
+        ),
         ("a = [1,\n", "agent.toml"),
         ("[link]\nhost = \n", "agent.toml:2: not TOML: "),
         (
