@@ -9,6 +9,7 @@ import typer
 from console import (
     audit_cli,
     ca_cli,
+    certificate_cli,
     config_cli,
     key_cli,
     media_cli,
@@ -28,6 +29,7 @@ for part in (watch_cli, send_cli, shortcut_cli, media_cli):
     app.add_typer(part.app)
 app.add_typer(audit_cli.audit_app, name="audit")
 app.add_typer(ca_cli.app, name="ca")
+app.add_typer(certificate_cli.app, name="certificate")
 app.add_typer(config_cli.app, name="config")
 app.add_typer(key_cli.key_app, name="key")
 app.add_typer(key_cli.keys_app, name="keys")

@@ -20,7 +20,7 @@ from console.retained import online_kiosks
 from console.send import Screen, Sender, patience_s
 from console.send_view import JsonScreen, LineScreen, TableScreen, sentence, tally
 from console.settings import ConsoleSettings
-from console.words import LANGUAGES, Words
+from console.words import LANGUAGES
 from contract import Topics
 from contract.keys import PrivateKey
 
@@ -185,6 +185,20 @@ def send(
     save: Path | None = None,
 ) -> None:
     """Send, show how it goes, and write what one kiosk brings; see :func:`dispatch`."""
+    endings = deliver(settings, drafts, sender, sending, fleet, save=save)
+    finish(settings, endings, sender.timeout_s, as_json=sending.as_json)
+
+
+def deliver(
+    settings: ConsoleSettings,
+    drafts: Sequence[Draft | Order],
+    sender: Sender,
+    sending: Sending,
+    fleet: Fleet,
+    *,
+    save: Path | None = None,
+) -> list[Ending]:
+    """Do what :func:`send` does, and return the ends instead of judging them."""
     several = len(drafts) > 1
     if several and save is not None:
         msg = "only what one kiosk brings can be written into a file"
@@ -208,10 +222,14 @@ def send(
     if save is not None and endings[0].outcome is Outcome.SUCCEEDED:
         size = keep(endings[0], save)
         terminal.note(f"{save}: {size} bytes")
-    _finish(endings, sender.timeout_s, words, as_json=sending.as_json)
+    return endings
 
 
-def _finish(endings: Sequence[Ending], timeout_s: float, words: Words, *, as_json: bool) -> None:
+def finish(
+    settings: ConsoleSettings, endings: Sequence[Ending], timeout_s: float, *, as_json: bool
+) -> None:
+    """Say how it ended. Raises ``Exit`` with the worst outcome, where that is not success."""
+    words = LANGUAGES[settings.lang]
     worst = max(ending.outcome for ending in endings)
     if len(endings) > 1 and not as_json:
         terminal.out().print(tally(endings, words))

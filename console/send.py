@@ -29,6 +29,7 @@ _PATIENCE_S: Mapping[str, float] = {
     "agent.restart": 120,
     "config.push": 600,
     "keys.update": 60,
+    "certificate.install": 300,
     "snapshot": 60,
     "log.fetch": 120,
     "diagnostics": 120,
