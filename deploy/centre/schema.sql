@@ -300,7 +300,7 @@ comment on table centre.retention is 'Change it with update; null keeps for ever
 insert into centre.retention (what, keep) values
     ('arrival', '45 days'),
     ('refused', '30 days'),
-    ('health', '90 days'),
+    ('health', '30 days'),
     ('state', '400 days'),
     ('config', '2 years'),
     ('event', '1 year'),
@@ -460,11 +460,10 @@ begin
         raise data_exception using message = 'not a message of a kiosk';
     end if;
 
-    insert into kiosk as k (kiosk, first_seen, last_seen) values (box.kiosk, seen, seen)
-    on conflict (kiosk) do update set last_seen = greatest(k.last_seen, seen);
+    insert into kiosk (kiosk, first_seen, last_seen) values (box.kiosk, seen, seen) on conflict do nothing;
     insert into arrival (kiosk, id, received) values (box.kiosk, (message ->> 'id')::uuid, seen) on conflict do nothing;
     if not found then
-        update kiosk set duplicates = duplicates + 1 where kiosk = box.kiosk;
+        update kiosk set duplicates = duplicates + 1, last_seen = greatest(last_seen, seen) where kiosk = box.kiosk;
         return;
     end if;
 
@@ -504,6 +503,7 @@ begin
     execute format('insert into %I select * from jsonb_populate_record(null::%1$I, $1)', room) using filed;
 
     update kiosk k set
+        last_seen = greatest(last_seen, seen),
         numbers = case when number is null then numbers else numbers + int8multirange(int8range(number, number, '[]')) end,
         doubled = doubled + coalesce(numbers @> number, false)::int,
         last_sequence = greatest(last_sequence, last)

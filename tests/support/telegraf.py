@@ -223,6 +223,11 @@ class Consumer:
         else:
             client.subscribe([(topic, self._settings["qos"]) for topic in self._settings["topics"]])
 
+    @property
+    def waiting(self) -> int:
+        """How many messages have come and were not received yet."""
+        return self._waiting.qsize()
+
     def receive(self, count: int, *, wait_s: float = 10.0) -> list[tuple[paho.MQTTMessage, Metric]]:
         """Return the next messages, ``count`` of them or what comes in the time."""
         batch = []
