@@ -16,6 +16,7 @@ from vision.source import redact
 
 _STOP_S = 1.5
 """Time for a driver to close its device or session in order; then the process is killed."""
+_CHUNK = 64 * 1024
 _NOISE = re.compile(r"global \S+\.(cpp|hpp):\d+")
 """OpenCV's own running commentary."""
 _DECODER = re.compile(r"\[(h264|hevc|mjpeg|mpeg4|mpeg2video|av1|libdav1d|vp8|vp9|h263|vvc) @ ")
@@ -88,6 +89,9 @@ class ChildProcess:
     async def close(self, *, kill: bool) -> int | None:
         """End and reap it; ``kill`` does not ask first. Returns its exit status."""
         self._stdin.close()
+        # A process that has a full pipe cannot end by itself, and asyncio takes none for ended
+        # while something waits in its pipes.
+        drain = asyncio.create_task(self._drain(), name="child's stdout")
         try:
             async with asyncio.timeout(0 if kill else _STOP_S):
                 await self._process.wait()
@@ -95,10 +99,16 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-        # Its pipes are closed with it, so the listener comes to its end.
-        await asyncio.wait({self._listener}, timeout=_STOP_S)
-        self._listener.cancel()
+        # Its pipes are closed with it, so these come to their end.
+        pipes = {self._listener, drain}
+        await asyncio.wait(pipes, timeout=_STOP_S)
+        for pipe in pipes:
+            pipe.cancel()
         return self._process.returncode
+
+    async def _drain(self) -> None:
+        while await self._stdout.read(_CHUNK):
+            pass
 
     async def _listen(self) -> None:
         while (line := await _read_line(self._stderr)) is not None:
