@@ -115,6 +115,19 @@ def test_the_grid_of_a_screen_is_a_pattern():
     assert "screen_pattern" in judge([(screen, FACE)] * 10).verdict()
 
 
+@pytest.mark.parametrize(
+    ("times", "how"),
+    [(1.5, cv2.INTER_LINEAR), (2, cv2.INTER_CUBIC), (3, cv2.INTER_CUBIC), (3, cv2.INTER_LINEAR)],
+)
+def test_a_picture_that_the_camera_enlarged_is_no_pattern(times, how):
+    """Its coarse structure comes again across the spectrum, faintly."""
+    passive = Passive()
+    for index in range(10):
+        small = noisy(skin(grain=2, side=round(SIDE / times)), index)
+        passive.update(cv2.resize(small, (SIDE, SIDE), interpolation=how), FACE, index / 10)
+    assert passive.verdict() == ()
+
+
 def test_the_blocks_of_a_codec_are_no_pattern():
     """JPEG and H.264 repeat every 8 pixels."""
     blocks = skin().astype(np.int16)

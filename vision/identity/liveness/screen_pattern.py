@@ -3,6 +3,13 @@
 The pixels of a camera and those of a screen before it beat (moiré); skin and hair have broad
 spectra. Where many screen pixels fall on one of the camera (a phone that fills the picture),
 there is nothing to see. Bands of a screen's refresh are not judged: lamps make the same.
+
+A camera that enlarges its picture (360 lines sold as 1080) repeats the face's coarse structure
+across the spectrum, in narrow peaks, too: faint ones, while a grid that beats is as strong as the
+face. So only strong peaks count. Of 224 clips of people, enlarged 1.5 to 3 times (linear, cubic,
+Lanczos), 94 would be taken for screens without that; with it none is (2.7 at most), and the same 11
+of 73 monitors are known as without it. A camera that enlarges by repeating pixels is still taken
+for a screen, in 10 of 16 clips.
 """
 
 from statistics import median
@@ -19,6 +26,8 @@ _LEAST_PX, _MOST_PX = 64, 192
 _LEAST_FRAMES = 5
 _LOWEST = 0.12
 """In periods a pixel: below it is the face itself."""
+_FAINT = 2.5
+"""In nepers of power below the strongest of the face: what is so far down is no grid."""
 _BLOCK_PX = 8
 """JPEG and H.264 work in blocks of so many pixels: what repeats with them is theirs."""
 
@@ -26,7 +35,7 @@ _BLOCK_PX = 8
 class ScreenPattern(Sign):
     """Judges by what repeats across the face, in the middle one of the frames.
 
-    The score is in nepers of power over the surroundings in the spectrum (pure noise has about 3).
+    The score is in nepers of power over the surroundings in the spectrum: about 2.5 for pure noise.
     """
 
     reason = "screen_pattern"
@@ -68,8 +77,8 @@ def _peak(grey: NDArray[np.float32]) -> float:
     cell = 2.5 / side
     of_blocks = (abs(down) < cell) & (_to_block(across) < cell)
     of_blocks |= (abs(across) < cell) & (_to_block(down) < cell)
-    judged = (np.hypot(down, across) >= _LOWEST) & ~of_blocks
-    return float(above[judged].max())
+    judged = (np.hypot(down, across) >= _LOWEST) & ~of_blocks & (power > power.max() - _FAINT)
+    return float(above[judged].max(initial=0.0))
 
 
 def _to_block(frequency: NDArray[np.float32]) -> NDArray[np.float32]:
