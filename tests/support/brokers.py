@@ -4,6 +4,7 @@ import datetime as dt
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -44,61 +45,24 @@ class Certificates:
     other_ca: Path
 
 
-class Mosquitto:
-    """The reference broker; ``password``: of user ``kiosk``, without it anybody may connect."""
+class MosquittoProcess:
+    """Mosquitto with a configuration that listens at ``port``, among others perhaps."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        password: str | None = None,
-        acl: str | None = None,
-        tls: Certificates | None = None,
-        client_certificate: bool = False,
-        websockets: bool = False,
-        persistence: bool = False,
-        max_packet_size: int | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, configuration: str, port: int) -> None:
         self.host = HOST
-        self.port = free_port()
+        self.port = port
+        self.log = folder / "mosquitto.log"
         self._program = find_mosquitto()
-        self._folder = folder
+        self._configuration = _private(folder / "mosquitto.conf", configuration)
         self._process: subprocess.Popen[bytes] | None = None
-        lines = [
-            "per_listener_settings false",
-            "set_tcp_nodelay true",
-            "max_inflight_messages 1000",
-            f"allow_anonymous {'false' if password else 'true'}",
-            f"persistence {'true' if persistence else 'false'}",
-            f"persistence_location {folder}/",
-            "autosave_on_changes true",
-            "autosave_interval 1",
-        ]
-        if os.geteuid() == 0:
-            lines.append("user root")  # else it changes to a user who cannot read our files
-        if max_packet_size is not None:
-            lines.append(f"max_packet_size {max_packet_size}")
-        if password is not None:
-            lines.append(f"password_file {self._passwords(password)}")
-        if acl is not None:
-            lines.append(f"acl_file {_private(folder / 'acl', acl)}")
-        if websockets:
-            # It does not start with WebSocket alone, and without the domain it listens everywhere.
-            lines.append(f"listener 0 {folder / 'plain.sock'}")
-        lines.append(f"listener {self.port} {HOST}")
-        if websockets:
-            lines += ["protocol websockets", "socket_domain ipv4"]
-        if tls is not None:
-            lines += [f"cafile {tls.ca}", f"certfile {tls.server}", f"keyfile {tls.server_key}"]
-            lines.append(f"require_certificate {'true' if client_certificate else 'false'}")
-        _private(folder / "mosquitto.conf", "\n".join(lines) + "\n")
+        self._starts = 0
 
     def start(self) -> Self:
         """Return when it takes connections (blocks)."""
-        log = Path(self._folder, "mosquitto.log")
-        with log.open("ab") as output:
+        self._starts += 1
+        with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [self._program, "-c", str(self._folder / "mosquitto.conf")],
+                [self._program, "-c", self._configuration],
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -111,7 +75,7 @@ class Mosquitto:
             else:
                 return self
         self.kill()
-        message = f"Mosquitto does not come up:\n{log.read_text()}"
+        message = f"Mosquitto does not come up:\n{self.log.read_text()}"
         raise RuntimeError(message)
 
     def stop(self) -> None:
@@ -121,6 +85,20 @@ class Mosquitto:
     def kill(self) -> None:
         """End it as a power cut does."""
         self._end(lambda process: process.kill())
+
+    def reload(self) -> None:
+        """Let it read its files anew; whatever reaches it afterwards meets the new ones."""
+        assert self._process is not None
+        self._await_log(" running", self._starts)  # a signal before that would kill it
+        reloads = self.log.read_text().count("Reloading config")
+        self._process.send_signal(signal.SIGHUP)
+        self._await_log("Reloading config", reloads + 1)
+
+    def _await_log(self, words: str, times: int) -> None:
+        deadline = time.monotonic() + _START_S
+        while self.log.read_text().count(words) < times:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.01)
 
     def _end(self, how) -> None:
         process, self._process = self._process, None
@@ -139,12 +117,62 @@ class Mosquitto:
     ) -> None:
         self.kill()
 
-    def _passwords(self, password: str) -> Path:
-        path = self._folder / "passwords"
-        program = shutil.which("mosquitto_passwd", path=_SEARCH)
-        assert program is not None
-        subprocess.run([program, "-b", "-c", str(path), "kiosk", password], check=True)
-        return path
+
+class Mosquitto(MosquittoProcess):
+    """The reference broker; ``password``: of user ``kiosk``, without it anybody may connect."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        password: str | None = None,
+        acl: str | None = None,
+        tls: Certificates | None = None,
+        client_certificate: bool = False,
+        identity_as_username: bool = False,
+        websockets: bool = False,
+        persistence: bool = False,
+        max_packet_size: int | None = None,
+    ) -> None:
+        find_mosquitto()
+        port = free_port()
+        lines = [
+            "per_listener_settings false",
+            "set_tcp_nodelay true",
+            "max_inflight_messages 1000",
+            f"allow_anonymous {'false' if password else 'true'}",
+            f"persistence {'true' if persistence else 'false'}",
+            f"persistence_location {folder}/",
+            "autosave_on_changes true",
+            "autosave_interval 1",
+        ]
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it changes to a user who cannot read our files
+        if max_packet_size is not None:
+            lines.append(f"max_packet_size {max_packet_size}")
+        if password is not None:
+            lines.append(f"password_file {_passwords(folder, password)}")
+        if acl is not None:
+            lines.append(f"acl_file {_private(folder / 'acl', acl)}")
+        if websockets:
+            # It does not start with WebSocket alone, and without the domain it listens everywhere.
+            lines.append(f"listener 0 {folder / 'plain.sock'}")
+        lines.append(f"listener {port} {HOST}")
+        if websockets:
+            lines += ["protocol websockets", "socket_domain ipv4"]
+        if tls is not None:
+            lines += [f"cafile {tls.ca}", f"certfile {tls.server}", f"keyfile {tls.server_key}"]
+            lines.append(f"require_certificate {'true' if client_certificate else 'false'}")
+            lines.append(f"use_identity_as_username {'true' if identity_as_username else 'false'}")
+        super().__init__(folder, "\n".join(lines) + "\n", port)
+
+
+def _passwords(folder: Path, password: str) -> Path:
+    path = folder / "passwords"
+    program = shutil.which("mosquitto_passwd", path=_SEARCH)
+    assert program is not None
+    subprocess.run([program, "-b", "-c", str(path), "kiosk", password], check=True)
+    return path
 
 
 def _private(path: Path, text: str) -> Path:
