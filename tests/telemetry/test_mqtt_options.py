@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from paho.mqtt import client as paho
 
 from agent.broker import EmbeddedBroker, free_port
+from bench.rig.proxy import TcpProxy
 from telemetry.dial import Line
 from telemetry.mqtt import MqttTransport
 from telemetry.transport import (
@@ -22,6 +24,7 @@ from telemetry.transport import (
     SUCCESS,
     Connection,
     ConnectOptions,
+    DateError,
     LineLostError,
     LinkError,
     NotAuthorisedError,
@@ -30,8 +33,8 @@ from telemetry.transport import (
     TlsOptions,
     UnreachableError,
 )
+from tests.support.authority import Authority
 from tests.support.brokers import Certificates, Mosquitto, make_certificates
-from bench.rig.proxy import TcpProxy
 
 SOON_S = 5.0
 
@@ -172,6 +175,23 @@ async def test_untrusted_broker(
     broker = start_mosquitto(tls=certificates)
     with pytest.raises(TlsError, match=r"certificate of 127\.0\.0\.1:.* is not trusted"):
         await connect(broker.port, tls=TlsOptions(certificates.other_ca))
+
+
+@pytest.mark.parametrize(("days", "said"), [(365, "not yet valid"), (-365, "has expired")])
+async def test_dates_by_our_clock(
+    start_mosquitto: Callable[..., Mosquitto],
+    tmp_path: Path,
+    connect: Connect,
+    days: int,
+    said: str,
+):
+    """A kiosk whose clock is wrong says what its clock shows, and is to try again soon."""
+    authority = Authority("Root")
+    files = authority.broker(tmp_path / "b", since=datetime.now(UTC) + timedelta(days=days))
+    broker = start_mosquitto(tls=files)
+    with pytest.raises(DateError, match=rf"{said} by this machine's clock \(2\d{{3}}-") as error:
+        await connect(broker.port, tls=TlsOptions(files.ca))
+    assert error.value.retryable
 
 
 async def test_certificate_of_another_name(

@@ -1,0 +1,123 @@
+"""``kioskctl certificate``: nothing is signed for whom the kiosk's present key did not vouch."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from agent.provision.certificate import make_request
+from console.ca import CertificateAuthority
+from contract.certificates import CertificateRequested, prove
+from contract.command import Command
+from contract.keys import PrivateKey
+from tests.support.authority import new_key
+from tests.support.scripted_kiosk import ScriptedKiosk
+
+SECRET = "correct horse battery"
+
+
+class Renewed(ScriptedKiosk):
+    """Answers a request with what the test says, and takes any certificate."""
+
+    def __init__(self, port: int, li: PrivateKey, answer: CertificateRequested) -> None:
+        super().__init__(port, "k-1", [li], self._answer)
+        self.installed: list[str] = []
+        self._requested = answer
+
+    async def _answer(self, _: ScriptedKiosk, command: Command) -> None:
+        result = {}
+        if command.action == "certificate.request":
+            result = self._requested.model_dump(exclude_none=True)
+        else:
+            self.installed.append(command.args["certificate"])
+        for status in ("accepted", "running"):
+            await self.receipt(command, status)
+        await self.receipt(command, "succeeded", result=result)
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> CertificateAuthority:
+    (tmp_path / "secret").write_text(SECRET)
+    return CertificateAuthority.create(tmp_path / "ca", "Kiosks", SECRET)
+
+
+@pytest.fixture
+def renew(kioskctl, key_file, tmp_path: Path) -> Callable[[], Awaitable]:
+    async def work():
+        secret = {"KIOSKCTL_PASSPHRASE_FILE": str(tmp_path / "secret")}
+        return await kioskctl("certificate", "renew", "k-1", "--key", key_file, **secret)
+
+    return work
+
+
+async def test_renewed(broker, li, ca, renew):
+    """The request is signed by the CA, for this kiosk, and sent."""
+    present, key = new_key(), new_key()
+    await asyncio.to_thread(ca.sign, make_request(present, "k-1"))
+    csr = make_request(key, "k-1")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, present))
+    async with Renewed(broker.port, li, answer).online() as kiosk:
+        done = await renew()
+    assert done.code == 0, done.errors
+    issued = await asyncio.to_thread(ca.issued)
+    assert [one.pem.decode() for one in issued][1:] == kiosk.installed
+
+
+async def test_key_in_hardware_needs_no_proof(broker, li, ca, renew):
+    """The request is for the key that the CA knows already."""
+    csr = make_request(new_key(), "k-1")
+    await asyncio.to_thread(ca.sign, csr)
+    answer = CertificateRequested(csr=csr.decode())
+    async with Renewed(broker.port, li, answer).online():
+        done = await renew()
+    assert done.code == 0, done.errors
+    assert len(await asyncio.to_thread(ca.issued)) == 2
+
+
+@pytest.mark.parametrize("revoked", [False, True], ids=["forged", "revoked"])
+async def test_request_that_may_be_somebody_elses(broker, li, ca, renew, *, revoked):
+    """By a broker that puts its own key in, or by who has a key that was revoked."""
+    present, key = new_key(), new_key()
+    await asyncio.to_thread(ca.sign, make_request(present, "k-1"))
+    csr = make_request(key, "k-1")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, present if revoked else key))
+    if revoked:
+        await asyncio.to_thread(ca.revoke, "k-1")
+    async with Renewed(broker.port, li, answer).online() as kiosk:
+        done = await renew()
+    assert done.code == 2
+    assert "k-1: the key of no certificate that the kiosk has vouches" in done.errors
+    assert len(await asyncio.to_thread(ca.issued)) == 1
+    assert kiosk.installed == []
+
+
+async def test_request_for_another_name(broker, li, ca, renew):
+    present, key = new_key(), new_key()
+    await asyncio.to_thread(ca.sign, make_request(present, "k-1"))
+    csr = make_request(key, "k-2")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, present))
+    async with Renewed(broker.port, li, answer).online():
+        done = await renew()
+    assert done.code == 2
+    assert "'k-2', not for 'k-1'" in done.errors
+
+
+async def test_request_for_another_ca(broker, li, ca, kioskctl, key_file):
+    """It is fetched into a file, checked against the certificate that the kiosk has."""
+    present, folder = new_key(), kioskctl.folder
+    (folder / "k-1.crt").write_bytes(await asyncio.to_thread(ca.sign, make_request(present, "k-1")))
+    csr = make_request(new_key(), "k-1")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, present))
+    words = ("certificate", "request", "k-1", "--present", "k-1.crt", "--key", key_file)
+    async with Renewed(broker.port, li, answer).online():
+        done = await kioskctl(*words, "--out", "k-1.csr")
+        assert (await kioskctl(*words, "--out", "x", "--sign-to", "y")).code == 2
+    assert done.code == 0, done.errors
+    assert (folder / "k-1.csr").read_bytes() == csr
+
+
+async def test_install_needs_something(kioskctl, key_file):
+    done = await kioskctl("certificate", "install", "k-1", "--key", key_file)
+    assert done.code == 2
+    assert "a certificate, roots, or both" in done.errors
