@@ -28,6 +28,7 @@ from commands.actions.ping import ping
 from commands.actions.power import poweroff, reboot
 from commands.actions.service import service_lock, service_unlock
 from commands.actions.snapshot import snapshot
+from commands.actions.update import Updates, update_install
 from commands.actions.watch_list import (
     WatchLists,
     watch_list_list,
@@ -52,6 +53,7 @@ def kiosk_actions(
     watch_lists: WatchLists,
     enrolments: Enrolments,
     identity_cameras: Collection[str],
+    updates: Updates,
     status: Status,
     restart: Callable[[], None],
     started: Stamp,
@@ -69,6 +71,7 @@ def kiosk_actions(
         watch_lists: which plates are looked for.
         enrolments: who of the staff is enrolled.
         identity_cameras: those before which faces are compared.
+        updates: the releases on this kiosk.
         status: what ``kiosk-agent status`` shows.
         restart: ends this process in order, so that it is run again.
         started: when this process started.
@@ -98,6 +101,7 @@ def kiosk_actions(
         service_lock(desk),
         service_unlock(desk),
         snapshot(hands.pictures.take, media, cameras=hands.frames),
+        update_install(updates, desk, clock),
         watch_list_list(watch_lists),
         watch_list_put(watch_lists),
         watch_list_remove(watch_lists),

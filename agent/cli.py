@@ -17,6 +17,7 @@ from agent.faces_cli import faces_app
 from agent.models_cli import models
 from agent.plates_cli import plates
 from agent.provision_cli import provision_app
+from agent.release_cli import release_app
 
 SERVICE_SOCKET = Path("/run/kiosk-agent/agent.sock")
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 
 app.add_typer(audit_app, name="audit")
 app.add_typer(faces_app, name="faces")
+app.add_typer(release_app, name="release")
 app.add_typer(provision_app, name="provision")
 app.command()(plates)
 app.command()(models)

@@ -18,6 +18,8 @@ from agent.identity.identity import Identity
 from agent.logind import Logind
 from agent.parts import Parts
 from agent.provision.renewal import Renewal
+from agent.release.launched import launched
+from agent.release.updates import Updates, Wellness
 from agent.state_file import StateFile
 from agent.supervisor import Start
 from commands.actions.config import config_push
@@ -57,6 +59,7 @@ class CommandPath:
         alarms: the codes of the alarms in force.
         status: what ``kiosk-agent status`` shows.
         stage: where pushed settings are tried.
+        wellness: what a release on trial is judged by.
         restart: ends this process in order and starts it again.
         on_fault: told of what breaks.
     """
@@ -72,6 +75,7 @@ class CommandPath:
         alarms: Callable[[], Iterable[str]],
         status: Status,
         stage: Stage,
+        wellness: Wellness,
         restart: Callable[[], None],
         on_fault: Callable[[str, str | None], None],
     ) -> None:
@@ -121,6 +125,16 @@ class CommandPath:
             publish=self._tell,
         )
         self._config_push = config_push(self.keeper)
+        self.updates = Updates(
+            launched=launched(),
+            settings=settings.update,
+            folder=folder / "update",
+            floor_bytes=settings.outbox.disk_floor_mib * 2**20,
+            clock=clock,
+            publish=self._tell,
+            wellness=wellness,
+            restart=restart,
+        )
         self.identity = Identity(
             settings=lambda: self.keeper.settings,
             desk=self.desk,
@@ -158,6 +172,7 @@ class CommandPath:
             watch_lists=watch_lists,
             enrolments=self.identity.enrolments,
             identity_cameras=parts.identity.keys(),
+            updates=self.updates,
             status=status,
             restart=restart,
             started=clock.stamp(),
@@ -185,6 +200,7 @@ class CommandPath:
             "config": self.keeper.run,
             "desk": self.desk.run,
             "keys": self._tell_keys,
+            "updates": self.updates.run,
             **self.hands.tasks,
             **self.identity.tasks,
         }
@@ -195,6 +211,7 @@ class CommandPath:
         await self.desk.start()
         await self.hands.start()
         await self.identity.start()
+        await self.updates.start()
 
     async def close(self) -> None:
         """Open the door and write what is left; after the tasks have ended."""

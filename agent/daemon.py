@@ -17,6 +17,7 @@ from agent.log import set_level
 from agent.parts import Parts
 from agent.plates.plates import Plates
 from agent.pulse import Pulse
+from agent.release.wellness import AgentWellness
 from agent.self_report import SelfReport
 from agent.starts import SafeMode
 from agent.supervisor import Start, Supervisor
@@ -115,6 +116,9 @@ class Agent:
                 alive=lambda: self._pulse.is_alive,
                 clock=self._clock,
                 restart=self.restart,
+            ),
+            wellness=AgentWellness(
+                self._parts, self._supervisor, alive=lambda: self._pulse.is_alive
             ),
             restart=self.restart,
             on_fault=self._fault,

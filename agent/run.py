@@ -16,6 +16,7 @@ from agent.boot import Boot, boot  # noqa: E402
 from agent.daemon import Agent  # noqa: E402
 from agent.errors import AgentError  # noqa: E402
 from agent.log import configure  # noqa: E402
+from agent.release.launched import launched  # noqa: E402
 
 
 async def _live(begun: Boot) -> bool:
@@ -37,7 +38,10 @@ def main() -> None:
     sys.setswitchinterval(0.001)
     if asyncio.run(_live(begun)):
         # For the service manager it stays the same process. The lock ends here, and is taken anew.
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+        # Through the launcher, where it started us: the release to run may be another now.
+        told = launched()
+        argv = told.argv if told else (sys.executable, *sys.orig_argv[1:])
+        os.execv(argv[0], argv)  # noqa: S606
 
 
 if __name__ == "__main__":

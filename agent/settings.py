@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from agent.errors import SettingsError
 from agent.id_card.settings import IdCardSettings
 from agent.identity.cabinet import CabinetSettings
+from agent.release.settings import UpdateSettings
 from agent.service_user import STATE_FOLDER, service_user
 from agent.supervision.settings import SupervisionSettings
 from agent.toml_lines import find_lines
@@ -131,6 +132,7 @@ class Settings(BaseModel):
     id_card: IdCardSettings = IdCardSettings()
     cabinet: CabinetSettings = CabinetSettings()
     supervision: SupervisionSettings = SupervisionSettings()
+    update: UpdateSettings = UpdateSettings()
     camera: tuple[CameraSettings, ...] = Field(default=(), max_length=16)
 
     @field_validator("camera")

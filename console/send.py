@@ -30,6 +30,7 @@ _PATIENCE_S: Mapping[str, float] = {
     "config.push": 600,
     "keys.update": 60,
     "certificate.install": 300,
+    "update.install": 14_400,
     "snapshot": 60,
     "log.fetch": 120,
     "diagnostics": 120,

@@ -103,10 +103,15 @@ class Changeover:
                 error = self._supervisor.errors.get(task, "it ended by itself")
                 msg = f"{task} failed: {error}"
                 raise UnprovenError(msg)
-        link = self._parts.link
-        if link.state is not LinkState.ONLINE:
-            return f"no line to the broker: {link.last_error or link.state}"
-        lost = [name for name in cameras if not self._parts.is_online(name)]
-        if lost:
-            return f"no picture of camera {', '.join(lost)}"
-        return None if self._alive() else "a part of the agent shows no life"
+        return problem_of(self._parts, cameras, self._alive)
+
+
+def problem_of(parts: Parts, cameras: Sequence[str], alive: Callable[[], bool]) -> str | None:
+    """What of the line, these cameras, and the agent's parts is not well, in a sentence."""
+    link = parts.link
+    if link.state is not LinkState.ONLINE:
+        return f"no line to the broker: {link.last_error or link.state}"
+    lost = [name for name in cameras if not parts.is_online(name)]
+    if lost:
+        return f"no picture of camera {', '.join(lost)}"
+    return None if alive() else "a part of the agent shows no life"

@@ -24,6 +24,7 @@ ON_SITE = frozenset(
         "link.root",
         "link.tls",
         "link.password_file",
+        "update",
     }
 )
 """Beside these, every setting that is a path."""

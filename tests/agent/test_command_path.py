@@ -47,6 +47,7 @@ async def test_key_change_outlives_a_fault_of_the_disk(
         alarms=lambda: (),
         status=unused,
         stage=unused,
+        wellness=unused,
         restart=lambda: None,
         on_fault=lambda *_: None,
     )
