@@ -114,7 +114,7 @@ class StaffEnd(Event, kind="staff.end"):
 
 
 SupervisionRule = Literal[
-    "counter_unattended", "other_person", "out_of_hours", "repeated_overrides"
+    "counter_unattended", "other_person", "person_unwatched", "out_of_hours", "repeated_overrides"
 ]
 
 

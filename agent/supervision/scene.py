@@ -23,6 +23,8 @@ class OpenSession:
     view: SessionView
     begun: Stamp
     decisions: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_DECISIONS))
+    verified: bool = False
+    """Whether its person was verified by face."""
 
 
 class Scene:

@@ -164,3 +164,23 @@ class OtherPerson(SessionRule):
         camera = next(camera for camera, person in persons.items() if person == "other")
         staff = scene.staff_before(camera)
         return Sight(odd=True, camera=camera, enrolment=staff[0] if len(staff) == 1 else None)
+
+
+class PersonUnwatched(SessionRule):
+    """The person of a session was verified, and no camera can tell any more who goes on with it.
+
+    What a verified person looks like is in the memory of one identity process and nowhere else: it
+    goes with the process, and where the camera has verified somebody of another session since.
+    """
+
+    rule = "person_unwatched"
+    goes_on = "{} goes on, and no camera can tell whether it is with the person who was verified."
+    went_on = "No camera could tell for {} s whether the verified person was there during {}"
+
+    def after_s(self, settings: SupervisionSettings) -> float:
+        """How long it must be odd to count."""
+        return settings.other_person_s
+
+    def see(self, session: OpenSession, scene: Scene) -> Sight | None:
+        """Look at a session; ``None``: nobody knows."""
+        return Sight(odd=session.verified and not scene.of_session(session.view.id))

@@ -37,7 +37,8 @@ class SupervisionSettings(Section):
         default=10.0,
         ge=1,
         le=3600,
-        description="So long somebody else stands where the person of the session was verified.",
+        description="So long somebody else stands where the person of the session was verified, or "
+        "no camera can tell who does.",
     )
     overrides: int = Field(
         default=3, ge=1, le=32, description="Overridden checks within `overrides_s`."

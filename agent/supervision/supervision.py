@@ -11,7 +11,7 @@ from agent.supervision.finding import audit_kind, facts_of
 from agent.supervision.out_of_hours import OutOfHours
 from agent.supervision.repeated_overrides import RepeatedOverrides
 from agent.supervision.scene import Scene
-from agent.supervision.session_rules import CounterUnattended, OtherPerson
+from agent.supervision.session_rules import CounterUnattended, OtherPerson, PersonUnwatched
 from agent.supervision.settings import SupervisionSettings
 from agent.supervision.staff import StaffPresence
 from commands.desk.desk import Desk
@@ -70,6 +70,7 @@ class Supervision:
         self._presence = StaffPresence()
         self._unattended = CounterUnattended()
         self._other_person = OtherPerson()
+        self._person_unwatched = PersonUnwatched()
         self._out_of_hours = OutOfHours()
         self._overrides = RepeatedOverrides()
         self._waiting: deque[_Waiting] = deque()
@@ -86,6 +87,8 @@ class Supervision:
         """Take a decision: evidence of its session."""
         if session := self._scene.sessions.get(decision.session_id or ""):
             session.decisions.append(decision.decision_id)
+            if decision.check == "verify" and decision.outcome == "match":
+                session.verified = True
 
     def overridden(self, override: IdentityOverridden) -> None:
         """Take an override."""
@@ -139,10 +142,12 @@ class Supervision:
         if not settings.enabled:
             yield from self._unattended.switch_off(now)
             yield from self._other_person.switch_off(now)
+            yield from self._person_unwatched.switch_off(now)
             yield from self._presence.switch_off(now)
             return
         yield from self._presence.look(self._scene, settings.clear_s, now)
         yield from self._unattended.look(self._scene, settings, now)
         yield from self._other_person.look(self._scene, settings, now)
+        yield from self._person_unwatched.look(self._scene, settings, now)
         yield from self._out_of_hours.look(self._scene, settings, now)
         yield from self._overrides.look(settings, now)

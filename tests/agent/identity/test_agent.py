@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from agent.broker import EmbeddedBroker
@@ -26,6 +27,9 @@ from vision.clip.render import render_portrait
 SETTINGS = """
 [identity]
 liveness = "off"
+
+[supervision]
+other_person_s = 2
 
 [cabinet]
 driver = "simulated"
@@ -74,6 +78,10 @@ class Kiosk:
         more = SETTINGS.format(clip=scene / "standing.avi")
         self.agent = AgentProcess(folder, port, more, keys=self.keys)
         self.agent.start()
+        self.watching()
+
+    def watching(self) -> None:
+        """Wait until the camera and its identity process are at work."""
         self.agent.status_when(
             lambda status: (
                 status["link"]["state"] == "online"
@@ -84,6 +92,13 @@ class Kiosk:
                 and all(one["state"] == "online" for one in status["cameras"])
             )
         )
+
+    def crash_identity_process(self) -> None:
+        """Kill it, as a crash in a library does."""
+        settings = str(self.agent.settings)
+        [agent] = [one for one in psutil.Process().children() if settings in one.cmdline()]
+        [process] = [one for one in agent.children() if "vision.identity.watch" in one.cmdline()]
+        process.kill()
 
     def ask(self, method: str, target: str, **body: Any) -> dict[str, Any]:
         socket = self.agent.folder / "state" / "agent.sock"
@@ -157,6 +172,21 @@ def test_a_citizen_is_verified_and_nothing_of_the_face_is_left(kiosk: Kiosk):
             for secret in (*secrets, raw):
                 assert secret not in content, path
     assert not [secret for secret in secrets if secret in heard]
+
+
+@pytest.mark.timeout(180)
+def test_a_crash_forgets_the_verified_person_and_that_is_said(kiosk: Kiosk):
+    """The restarted process does not know them: a finding, until they are verified anew."""
+    with kiosk.operators() as line:
+        session = kiosk.session()
+        assert kiosk.verify(session, portrait=kiosk.portrait)["outcome"] == "match"
+        kiosk.crash_identity_process()
+        begin = line.wait("up/event/supervision.finding", lambda data: data["phase"] == "begin")
+        assert (begin["rule"], begin["session_id"]) == ("person_unwatched", session)
+        kiosk.watching()
+        assert kiosk.verify(session, portrait=kiosk.portrait)["outcome"] == "match"
+        end = line.wait("up/event/supervision.finding", lambda data: data["phase"] == "end")
+        assert (end["finding_id"], end["ended"]) == (begin["finding_id"], "over")
 
 
 @pytest.mark.timeout(180)

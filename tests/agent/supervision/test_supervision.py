@@ -150,6 +150,8 @@ UNATTENDED_BEGIN = ("counter_unattended", "begin")
 UNATTENDED_END = ("counter_unattended", "end")
 OTHER_BEGIN = ("other_person", "begin")
 OTHER_END = ("other_person", "end")
+UNWATCHED_BEGIN = ("person_unwatched", "begin")
+UNWATCHED_END = ("person_unwatched", "end")
 OUT_OF_HOURS = ("out_of_hours", "once")
 OVERRIDES = ("repeated_overrides", "once")
 
@@ -349,6 +351,68 @@ async def test_the_session_ends_first(kiosk):
     await kiosk.end(two)
     await kiosk.clock.advance(20)
     assert len(kiosk.findings) == 2
+
+
+# -- the verified person is not known any more -------------------------------------------------
+
+
+async def test_a_camera_that_has_forgotten_the_verified_person(kiosk):
+    """Its process was started anew: said after ten seconds, over when they are verified again."""
+    session = await kiosk.begin("self_service")
+    first = kiosk.decide(session, "match")
+    await kiosk.see(seen(others=1, session=session, person="here"))
+    await kiosk.clock.advance(30)
+    await kiosk.see(None)
+    await kiosk.clock.advance(4)
+    await kiosk.see(seen(others=1))
+    await kiosk.clock.advance(5)
+    assert kiosk.findings == []
+    await kiosk.clock.advance(1)
+    (begin,) = kiosk.findings
+    assert (begin.rule, begin.phase, begin.session_id) == (*UNWATCHED_BEGIN, session)
+    assert begin.decision_ids == (first,)
+    again = kiosk.decide(session, "match")
+    await kiosk.see(seen(others=1, session=session, person="here"))
+    await kiosk.clock.advance(5)
+    assert kiosk.phases == [UNWATCHED_BEGIN, UNWATCHED_END]
+    assert (kiosk.findings[1].duration_s, kiosk.findings[1].ended) == (10, "over")
+    assert kiosk.findings[1].decision_ids == (first, again)
+
+
+async def test_a_camera_that_is_blind_for_a_moment_forgets_nobody(kiosk):
+    """Nothing is said of what is not odd for long."""
+    session = await kiosk.begin("self_service")
+    kiosk.decide(session, "match")
+    await kiosk.see(seen(others=1, session=session, person="here"))
+    await kiosk.see(None)
+    await kiosk.clock.advance(9)
+    await kiosk.see(seen(others=1, session=session, person="away"))
+    await kiosk.clock.advance(60)
+    assert kiosk.findings == []
+
+
+async def test_a_camera_that_watches_another_sessions_person(kiosk):
+    """It knows one at a time: of the former one nobody can tell any more."""
+    one = await kiosk.begin("self_service")
+    kiosk.decide(one, "match")
+    await kiosk.see(seen(others=1, session=one, person="here"))
+    two = await kiosk.begin("self_service")
+    kiosk.decide(two, "match")
+    await kiosk.see(seen(others=1, session=two, person="here"))
+    await kiosk.clock.advance(10)
+    assert [(f.rule, f.session_id) for f in kiosk.findings] == [("person_unwatched", one)]
+    await kiosk.end(one)
+    assert kiosk.findings[1].ended == "session_ended"
+
+
+@pytest.mark.parametrize("outcome", ["no_match", "refer"])
+async def test_who_was_never_verified_is_not_missed(kiosk, outcome):
+    """A session without a match has nobody to be watched."""
+    session = await kiosk.begin("self_service")
+    kiosk.decide(session, outcome)
+    await kiosk.see(seen(others=1))
+    await kiosk.clock.advance(60)
+    assert kiosk.findings == []
 
 
 # -- hours -----------------------------------------------------------------------------------

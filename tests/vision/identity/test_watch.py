@@ -244,6 +244,21 @@ async def test_a_crash_tells_its_place_and_nothing_else(process):
         assert process.child.last_words == ""
 
 
+async def test_a_process_that_was_started_anew_knows_nobody(process):
+    """The verified person was in its memory alone: it does not claim to know whether they stay."""
+    process.persons = (1,)
+    async with process.watch() as watch:
+        assert (await ask(watch, verify(session="s"))).outcome == "match"
+        while not process.present or process.present[-1].session_person != "here":
+            await asyncio.sleep(0.02)
+        _own_process().kill()
+        while process.present[-1] is not None:
+            await asyncio.sleep(0.02)
+        while process.present[-1] is None:
+            await asyncio.sleep(0.02)
+        assert (process.present[-1].faces, process.present[-1].session) == (1, None)
+
+
 async def test_a_machine_without_models_is_a_fault_of_models():
     """What cannot be loaded is said in a sentence; the process ends."""
     process = Process(threads=2)
