@@ -40,9 +40,13 @@ class Counters:
             self.ahead = bool(raw.get("ahead", False))
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            # Unreadable: the seconds since 1970 are higher than any count of connections.
+        except OSError:  # no disk at all: message ids stay unique
             self.session = int(time.time())
+            self.clean = False
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            # Damaged: the seconds since 1970 are higher than any count of connections, and than
+            # that of messages.
+            self.session = self.sequence_limit = int(time.time())
             self.clean = False
 
     def begin(self, sequence: int) -> None:

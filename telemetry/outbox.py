@@ -406,6 +406,15 @@ class _Disk:
         return [store for store in (self._store, self._memory) if store is not None]
 
     @property
+    def _numbering(self) -> Store:
+        """The store that gives out numbers, for a gap message as well: never two at a time."""
+        store = self._memory or self._store
+        if store is None:
+            msg = "the outbox is not open"
+            raise RuntimeError(msg)
+        return store
+
+    @property
     def rows(self) -> int:
         return sum(store.rows for store in self._stores)
 
@@ -480,13 +489,10 @@ class _Disk:
             else:
                 self.counters.reserve(self.sequence)
                 return appended
-        if self._memory is None:
-            msg = "the outbox is not open"
-            raise RuntimeError(msg)
         base = self._memory_base
         self._undeleted |= {row.key for row in delivered if row.sequence <= base}
         mine = [row for row in delivered if row.sequence > base]
-        appended = self._memory.append(messages, mine, held, stamp)
+        appended = self._numbering.append(messages, mine, held, stamp)
         self.counters.reserve(self.sequence)
         return appended
 
@@ -508,22 +514,20 @@ class _Disk:
         return rows
 
     def drop(self, row: Row, stamp: Stamp) -> None:
-        for store in self._stores:
-            try:
-                store.drop([row.key], "too_large", stamp)
-            except sqlite3.Error as error:
-                log.warning("outbox cannot be written", error=str(error))
+        """Give a row up; one that lies on a failing disk stays, and is offered again later."""
+        try:
+            self._numbering.drop([row.key], "too_large", stamp)
+        except sqlite3.Error as error:
+            log.warning("outbox cannot be written", error=str(error))
 
     def expire(
         self, kinds: Sequence[type[Data]], age_s: float, held: set[int], stamp: Stamp
     ) -> bool:
-        gone = False
-        for store in self._stores:
-            try:
-                gone |= store.expire(kinds, age_s, held, stamp)
-            except sqlite3.Error as error:
-                log.warning("outbox cannot be written", error=str(error))
-        return gone
+        try:
+            return self._numbering.expire(kinds, age_s, held, stamp)
+        except sqlite3.Error as error:
+            log.warning("outbox cannot be written", error=str(error))
+            return False
 
     def release(self, sequence: int, stamp: Stamp) -> None:
         for store in self._stores:
@@ -543,11 +547,7 @@ class _Disk:
             except (sqlite3.Error, OSError) as again:
                 error = again
             else:
-                self._report(
-                    "outbox.corrupted",
-                    f"the outbox database was damaged ({error}); it was set aside as "
-                    f"{self._path.name}.damaged and a new one started",
-                )
+                self._report("outbox.corrupted", self._damaged(error))
                 return
         opened = self._store is not None
         self._memory_base = self.sequence if opened else self.counters.sequence_limit
@@ -568,19 +568,28 @@ class _Disk:
             f"{_MEMORY_BOUNDS.rows}, and would be lost in a power cut",
         )
 
-    def _set_aside(self, stamp: Stamp) -> None:
-        known = self.counters.sequence_limit
+    def _damaged(self, error: sqlite3.Error) -> str:
+        return (
+            f"the outbox database was damaged ({error}); it was set aside as "
+            f"{self._path.name}.damaged and a new one started"
+        )
+
+    def _set_aside(self, stamp: Stamp) -> Store:
+        known = 0
         if self._store is not None:
             known = self._store.sequence
             self._lost_before += self._store.lost + self._store.rows
             self._store.close()
             self._store = None
+        elif self._memory is None:  # else that has admitted the loss when it took over
+            known = self.counters.sequence_limit
         self._path.replace(self._path.with_name(self._path.name + ".damaged"))
         for ending in ("-wal", "-shm"):
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-        self._store = self._new_store(first_sequence=known)
+        self._store = self._new_store(first_sequence=max(known, self.sequence))
         if known:
-            self._store.admit_unknown_loss(known, "corrupted", stamp)
+            self._numbering.admit_unknown_loss(known, "corrupted", stamp)
+        return self._store
 
     def recover(self, stamp: Stamp) -> None:
         """Try the disk again and move over what memory holds."""
@@ -588,9 +597,7 @@ class _Disk:
         if memory is None:
             return
         try:
-            if self._store is None:
-                self._store = self._new_store(first_sequence=self._memory_base)
-            self._store.adopt(memory, list(self._undeleted), stamp)
+            self._adopt(memory, stamp)
         except (sqlite3.Error, OSError) as error:
             log.warning("outbox storage still fails", error=str(error))
             return
@@ -600,3 +607,14 @@ class _Disk:
         self._memory = None
         self.counters.begin(self.sequence)
         self._report("outbox.storage", None)
+
+    def _adopt(self, memory: Store, stamp: Stamp) -> None:
+        """Move over what memory holds; a disk that came back damaged is set aside first."""
+        try:
+            self._store = self._store or self._new_store(first_sequence=self._memory_base)
+            self._store.adopt(memory, list(self._undeleted), stamp)
+        except sqlite3.Error as error:
+            if not is_corrupted(error):
+                raise
+            self._set_aside(stamp).adopt(memory, (), stamp)
+            self._report("outbox.corrupted", self._damaged(error))

@@ -186,6 +186,9 @@ class Store:
             " FROM message GROUP BY 1",
             (CLASS_SHIFT, ROW_OVERHEAD),
         ):
+            if priority not in usage:
+                msg = f"there is no class {priority} of messages"
+                raise CorruptedError(msg)
             usage[Priority(priority)] = Usage(rows, size)
         return usage
 

@@ -4,7 +4,8 @@ import asyncio
 import os
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -465,3 +466,81 @@ async def test_what_is_older_than_something_old_is_old(start_outbox: StartOutbox
     await outbox.expire([type(message(P.EVENT))], 50)
     [gap] = gaps(await backlog(outbox))
     assert gap.count == 2
+
+
+@asynccontextmanager
+async def locked(folder: Path, outbox) -> AsyncIterator[None]:
+    """Another process holds the database: nothing can be written meanwhile."""
+    locker = sqlite3.connect(folder / "outbox.db", isolation_level=None)
+    outbox._disk._store._db.execute("PRAGMA busy_timeout=0")
+    locker.execute("BEGIN IMMEDIATE")
+    yield
+    locker.close()
+
+
+async def until_recovered(clock, faults) -> None:
+    while faults[-1] != ("outbox.storage", None):
+        await clock.advance(5)
+        await asyncio.sleep(0.01)
+
+
+async def test_a_gap_of_a_failing_disk_has_a_number_of_its_own(tmp_path: Path, clock, faults):
+    """What is given up while memory stands in is told once, and no number is given out twice."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put(outbox, clock, P.EVENT)
+        (too_large,) = await backlog(outbox)
+        async with locked(tmp_path, outbox):
+            await put(outbox, clock, P.ALARM)
+        await outbox.drop_oversize(too_large)  # the disk could be written again by now
+        await put(outbox, clock, P.ALARM)
+        await until_recovered(clock, faults)
+        assert sorted(row.sequence for row in await backlog(outbox)) == [1, 2, 3]
+    async with running(tmp_path, clock, faults) as outbox:
+        assert {row.sequence for row in await backlog(outbox)} == {1, 2, 3}
+
+
+async def test_a_disk_that_comes_back_damaged(tmp_path: Path, clock, faults):
+    """It is set aside, what memory holds is stored, and the loss is admitted."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put_all(outbox, clock, [message(P.EVENT, 500) for _ in range(200)])
+        async with locked(tmp_path, outbox):
+            await put(outbox, clock, P.ALARM, P.ALARM)
+        with closing(sqlite3.connect(tmp_path / "outbox.db")) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        damage(tmp_path / "outbox.db")
+        outbox._disk._store._db.execute("PRAGMA cache_size=0")
+        await until_recovered(clock, faults)
+        assert (tmp_path / "outbox.db.damaged").exists()
+        assert "outbox.corrupted" in [fault for fault, _ in faults]
+        await put(outbox, clock, P.ALARM)
+    async with running(tmp_path, clock, faults) as outbox:
+        rows = await backlog(outbox)
+        assert len([row for row in rows if not row.topic.endswith("gap")]) == 3
+        numbers = [row.sequence for row in rows]
+        assert len(numbers) == len(set(numbers))
+        assert gaps(rows)[0].last_sequence >= 200
+
+
+async def test_a_row_of_no_class(tmp_path: Path, clock, faults):
+    """A database that nobody of us wrote is damaged, and no reason not to start."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put(outbox, clock, P.ALARM)
+    with closing(sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)) as other:
+        other.execute("INSERT INTO message VALUES (?, 't', 0, x'7b7d')", (2**62,))
+    async with running(tmp_path, clock, faults) as outbox:
+        await clock.settle()
+        assert faults[-1][0] == "outbox.corrupted"
+        await put(outbox, clock, P.ALARM)
+        assert outbox.last_sequence > 1
+
+
+async def test_counters_and_database_both_lost(tmp_path: Path, clock, faults):
+    """The numbers do not start again, wherever they were."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put_all(outbox, clock, [message(P.EVENT) for _ in range(50)])
+    for path in tmp_path.glob("outbox.db*"):
+        path.unlink()
+    (tmp_path / "counters.json").write_bytes(b"\0" * 64)
+    async with running(tmp_path, clock, faults) as outbox:
+        assert outbox.last_sequence > 50
+        assert gaps(await backlog(outbox))[0].last_sequence >= 50
