@@ -680,6 +680,7 @@ select
     h.modem_signal_percent,
     h.outbox_rows,
     h.outbox_oldest_s,
+    h.certificate_days_left,
     jsonb_array_length(coalesce(jsonb_path_query_array(h.cameras, '$[*] ? (@.state != "online")'), '[]')) as cameras_lost,
     l.unexplained as numbers_missing
 from centre.kiosk k

@@ -228,7 +228,7 @@ def test_a_full_disk_is_not_a_fault_of_the_message(centre, kiosk):
     centre.database.run(
         "create function centre.full() returns trigger language plpgsql as "
         "$$ begin raise disk_full; end $$",
-        "create trigger full before insert on centre.health "
+        "create trigger disk_full before insert on centre.health "
         "for each row execute function centre.full()",
     )
     try:
