@@ -112,6 +112,7 @@ class Check:
     def _follow(self, picture: Picture, face: Face | None, now_s: float) -> bool:
         """Take a look at the person; returns False where it is not the same one any more."""
         witness, clear = self._witness, face is not None and not self._reasons
+        template = None
         if face is not None and clear and self._is_due(now_s):
             template = self._chain.template(picture, face)
             if not self._is_of_person(template):
@@ -130,6 +131,7 @@ class Check:
         return (
             face is None
             or not has_turned
+            or template is not None  # it was compared just now
             or self._is_of_person(self._chain.template(picture, face))
         )
 

@@ -50,11 +50,13 @@ class Scene:
             if self.answer is not None:
                 break
             self.now_s = round(self.now_s + 0.1, 3)
+            made = self.chain.templates
             match self.check.take(self._picture(), faces, self.now_s):
                 case Hint() as hint:
                     self.hints.append(hint)
                 case Answered() as answer:
                     self.answer = answer
+            assert self.chain.templates - made <= 1, "each takes time that the next frame needs"
         return self.answer
 
     def answer_challenge(self, person=1):
