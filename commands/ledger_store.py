@@ -12,11 +12,13 @@ lost. Dates that cannot be, because a clock was wrong or a command made them up,
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+import structlog
 from pydantic import TypeAdapter
 
 from commands.audit_store import AuditTable
@@ -66,6 +68,9 @@ _FORGET_SHARE = 16
 _PUBLISH_AT_ONCE = 100
 _HOUR_MS = 3_600_000
 
+T = TypeVar("T")
+
+_log = structlog.get_logger()
 _STAMP = TypeAdapter(Stamp)
 
 
@@ -342,7 +347,8 @@ class LedgerStore:
     def unpublished(self) -> list[Step]:
         """Return some receipts that were not handed on yet, the oldest first.
 
-        Without those after which a later one of the same command was: they would look like news.
+        Without those after which a later one of the same command was: they would look like news;
+        and without what a newer version of the agent wrote and this one cannot read.
         """
         rows = self._db.execute(
             "SELECT number, document, stamp FROM receipt AS one WHERE NOT published"
@@ -351,26 +357,18 @@ class LedgerStore:
             " ORDER BY number LIMIT ?",
             (_PUBLISH_AT_ONCE,),
         )
-        return [_step(row) for row in rows]
+        return list(_readable(_step, rows))
 
     def open_commands(self) -> list[OpenCommand]:
-        """Return the commands that have not ended, the oldest first."""
+        """Return the commands that have not ended, the oldest first.
+
+        What this version cannot read waits for the newer one that accepted it.
+        """
         rows = self._db.execute(
             "SELECT document, signers, received, digest, begun FROM command"
             " WHERE state IN ('accepted', 'running') ORDER BY number"
         )
-        return [
-            OpenCommand(
-                Record(
-                    command=Command.model_validate_json(document),
-                    signers=tuple(json.loads(signers)),
-                    received=_STAMP.validate_json(received),
-                    digest=digest,
-                ),
-                None if begun is None else _STAMP.validate_json(begun),
-            )
-            for document, signers, received, digest, begun in rows
-        ]
+        return list(_readable(_open_command, rows))
 
     def _check_loop(self, per_hour: int, now: Stamp) -> None:
         """Refuse where so many disruptive commands were accepted within the last hour."""
@@ -466,6 +464,28 @@ def _within_hour(then: Stamp, now: Stamp) -> bool:
     if "unsynced" in (then.time_quality, now.time_quality):
         return True
     return (now.time - then.time).total_seconds() * 1000 < _HOUR_MS
+
+
+def _readable(read: Callable[[Any], T], rows: Iterable[Any]) -> Iterator[T]:
+    """Read rows; one of another version of the agent must not keep the others from going on."""
+    for row in rows:
+        try:
+            yield read(row)
+        except ValueError as error:
+            _log.error("a row of the ledger cannot be read", reason=str(error)[:200])
+
+
+def _open_command(row: tuple[str, str, str, str, str | None]) -> OpenCommand:
+    document, signers, received, digest, begun = row
+    return OpenCommand(
+        Record(
+            command=Command.model_validate_json(document),
+            signers=tuple(json.loads(signers)),
+            received=_STAMP.validate_json(received),
+            digest=digest,
+        ),
+        None if begun is None else _STAMP.validate_json(begun),
+    )
 
 
 def _step(row: tuple[int, str, str]) -> Step:

@@ -1,6 +1,8 @@
 """Running: groups, time limits, progress, cancelling."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -151,6 +153,28 @@ async def test_the_end_of_the_agent_is_no_cancelling(make_kiosk):
         await deed.begun.wait()
     assert not kiosk.terminal(command)
     assert len(await kiosk.ledger.open_commands()) == 1
+
+
+async def test_what_a_newer_agent_left_stops_nothing(make_kiosk):
+    """After going back to an older version, what that cannot read waits, and the rest goes on."""
+    deed = Deed()
+    deed.hangs = True
+    kiosk = make_kiosk(deeds=[deed])
+    command = order(deed)
+    async with kiosk.running():
+        await kiosk.send(command)
+        await deed.begun.wait()
+    with closing(sqlite3.connect(kiosk.ledger_path, isolation_level=None)) as db:
+        db.execute("UPDATE command SET document = json_set(document, '$.new', 1)")
+        db.execute(
+            "UPDATE receipt SET published = 0, document = json_set(document, '$.code', 'new')"
+        )
+    later = make_command()
+    async with kiosk.running():
+        await kiosk.send(later)
+        await kiosk.ended(later)
+    assert kiosk.terminal(later) == {"succeeded"}
+    assert not kiosk.terminal(command)
 
 
 async def test_a_thousand_pings_are_all_answered(make_kiosk):
