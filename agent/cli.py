@@ -18,6 +18,7 @@ from agent.models_cli import models
 from agent.plates_cli import plates
 from agent.provision_cli import provision_app
 from agent.release_cli import release_app
+from vision.models.errors import ModelError
 
 SERVICE_SOCKET = Path("/run/kiosk-agent/agent.sock")
 
@@ -50,7 +51,7 @@ def main() -> None:
     """Run the command line; an error that a person can act on is one sentence, not a trace."""
     try:
         app()
-    except AgentError as error:
+    except (AgentError, ModelError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(1)
 

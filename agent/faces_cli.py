@@ -136,16 +136,11 @@ def watch(
 
 
 def _open(models: Path | None, *, thorough: bool) -> "Chain":
-    """Load the models; without them, say so in a sentence and end."""
+    """Load the models. Raises ``ModelError``."""
     from vision.identity import backends
     from vision.identity.chain import Chain
-    from vision.models.errors import ModelError
 
-    try:
-        return Chain(backends.open_backend(models, thorough=thorough))
-    except ModelError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+    return Chain(backends.open_backend(models, thorough=thorough))
 
 
 def _read_pairs(file: Path) -> Iterator["Pair"]:

@@ -78,7 +78,6 @@ def plates(
         os.environ.setdefault(name, value)
 
     from agent.plates_view import PlatesView
-    from vision.models.errors import ModelError
     from vision.models.manifest import SHIPPED
     from vision.plates.backends import open_recogniser
     from vision.plates.onnx_detector import CAMERA, STILL
@@ -87,17 +86,13 @@ def plates(
     kind: DetectorKind = "builtin"
     if detector:
         kind = "yolo-onnx" if detector.suffix == ".onnx" else "ultralytics"
-    try:
-        recogniser = open_recogniser(
-            detector=kind,
-            detector_file=detector,
-            manifest=models or SHIPPED,
-            threads=threads,
-            long_edges=STILL if video is None else CAMERA,
-        )
-    except ModelError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+    recogniser = open_recogniser(
+        detector=kind,
+        detector_file=detector,
+        manifest=models or SHIPPED,
+        threads=threads,
+        long_edges=STILL if video is None else CAMERA,
+    )
     view = None if as_json else PlatesView()
     with _progress("pictures" if video is None else "passages", shown=not as_json) as step:
         if video is None:

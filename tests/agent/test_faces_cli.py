@@ -246,13 +246,6 @@ def test_watch_of_no_video_is_one_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_models_that_cannot_be_loaded_are_one_sentence(tmp_path):
-    """Not a trace."""
-    result, _ = run("compare", "a", "b", "--models", tmp_path / "gone.toml")
-    assert result.exit_code == 1
-    assert "gone.toml" in result.stderr
-
-
 @pytest.mark.parametrize("command", ["compare", "pairs", "watch"])
 def test_help_says_what_kind_of_tool_it_is(command):
     """Somebody's face is on the screen."""

@@ -7,7 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from agent.cli import main
 from agent.models_cli import models
+from agent.plates_cli import BEFORE_OPENCV
 from tests.support.plate_networks import reader_of, white_box_detector, write_models
 from vision.models.manifest import load_manifest
 
@@ -52,11 +54,20 @@ def test_a_file_that_is_not_the_listed_one_is_told(manifest, change, state):
     assert state in result.stdout
 
 
-def test_a_list_that_cannot_be_read_is_an_error(tmp_path):
-    """One sentence."""
-    result = CliRunner().invoke(app, ["--models", str(tmp_path / "gone.toml")])
-    assert result.exit_code == 1
-    assert "gone.toml" in result.stderr
+@pytest.mark.parametrize("words", [["models"], ["plates", "a.png"], ["faces", "compare", "a", "b"]])
+def test_models_that_cannot_be_used_are_one_sentence(words, tmp_path, monkeypatch, capsys):
+    """Of every command that needs them; not a trace."""
+    for name, value in BEFORE_OPENCV.items():
+        monkeypatch.setenv(name, value)
+    gone = str(tmp_path / "gone.toml")
+    monkeypatch.setattr("sys.argv", ["kiosk-agent", *words, "--models", gone])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    [sentence] = said.err.splitlines()
+    assert gone in sentence
 
 
 def test_the_shipped_models_are_good():
