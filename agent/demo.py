@@ -398,7 +398,7 @@ def _write_files(
         f"\n[[camera]]\nname = {quote(name)}\nsource = {quote(source)}\n{more.get(name, '')}"
         for name, source in zip(names, sources, strict=True)
     )
-    # The rendered person cannot turn the head when asked to.
+    # The rendered person cannot turn the head when asked to, and comes in as flat as paper.
     liveness = "off" if own else "challenge"
     settings_file.touch(mode=0o600)  # a camera's address may hold a password
     settings_file.write_text(
