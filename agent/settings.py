@@ -175,7 +175,7 @@ class SettingsFile:
                     for item in error.errors(include_url=False, include_input=False)
                 ]
             ) from None
-        except ValueError as error:  # an environment variable that is not JSON where it must be
+        except ValueError as error:  # a variable that is unknown, or not JSON where it must be
             raise SettingsError([f"environment: {error}"]) from None
 
 
@@ -239,8 +239,12 @@ def _syntax_fault(name: str, message: str) -> str:
 
 def _environment() -> dict[str, Any]:
     """Tables that the environment sets. Raises ``ValueError``."""
-    if not _overridden():
+    overridden = _overridden()
+    if not overridden:
         return {}
+    if unknown := sorted(path for path in overridden if path[0] not in Settings.model_fields):
+        msg = f"{ENV_PREFIX}{'__'.join(unknown[0]).upper()}: unknown key"
+        raise ValueError(msg)
     from agent.environment import tables  # noqa: PLC0415 - 1.3 MiB that few kiosks have a use for
 
     return tables()

@@ -120,6 +120,8 @@ def test_environment_overrides(monkeypatch: pytest.MonkeyPatch):
     assert parse(GOOD, "agent.toml").link.port == 8883
     monkeypatch.setenv("KIOSK_AGENT_LINK__PORT", "many")
     assert faults(GOOD)[0].startswith("environment KIOSK_AGENT_LINK__PORT: ")
+    monkeypatch.setenv("KIOSK_AGENT_LNIK__HOST", "misspelt")
+    assert faults(GOOD) == ["environment: KIOSK_AGENT_LNIK__HOST: unknown key"]
 
 
 def test_environment_may_hold_a_whole_list(monkeypatch: pytest.MonkeyPatch):
