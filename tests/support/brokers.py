@@ -55,11 +55,11 @@ class MosquittoProcess:
         self._program = find_mosquitto()
         self._configuration = _private(folder / "mosquitto.conf", configuration)
         self._process: subprocess.Popen[bytes] | None = None
-        self._starts = 0
+        self.starts = 0
 
     def start(self) -> Self:
         """Return when it takes connections (blocks)."""
-        self._starts += 1
+        self.starts += 1
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [self._program, "-c", self._configuration],
@@ -89,12 +89,13 @@ class MosquittoProcess:
     def reload(self) -> None:
         """Let it read its files anew; whatever reaches it afterwards meets the new ones."""
         assert self._process is not None
-        self._await_log(" running", self._starts)  # a signal before that would kill it
+        self.await_log(" running", self.starts)  # a signal before that would kill it
         reloads = self.log.read_text().count("Reloading config")
         self._process.send_signal(signal.SIGHUP)
-        self._await_log("Reloading config", reloads + 1)
+        self.await_log("Reloading config", reloads + 1)
 
-    def _await_log(self, words: str, times: int) -> None:
+    def await_log(self, words: str, times: int) -> None:
+        """Wait until it has said something so many times."""
         deadline = time.monotonic() + _START_S
         while self.log.read_text().count(words) < times:
             assert time.monotonic() < deadline, self.log.read_text()
