@@ -12,7 +12,7 @@ from telemetry.transport import LinkError, NotAuthorisedError, SessionTakenError
 QUIET_S = 600.0
 """A fault of the line that did not show for so long is over."""
 
-_SEVERITY: dict[str, Severity] = {
+FAULTS: dict[str, Severity] = {
     "agent.safe_mode": "major",
     "outbox.storage": "critical",
     "outbox.corrupted": "major",
@@ -29,6 +29,7 @@ _SEVERITY: dict[str, Severity] = {
     "gallery.key_lost": "major",
     "gallery.nearly_full": "warning",
 }
+"""Alarms that are no limit of a number, and how bad each is."""
 _PASSING = (
     "link.session_taken",
     "link.denied",
@@ -89,7 +90,7 @@ class FaultAlarms:
                 now = self._clock.monotonic()
                 passed = code in _PASSING and now - word.at >= QUIET_S
                 if word.text is not None and not passed:
-                    await self._board.raise_(code, _SEVERITY[code], word.text)
+                    await self._board.raise_(code, FAULTS[code], word.text)
                     continue
                 await self._board.clear(code)
                 if self._heard[code] is word:
