@@ -1,5 +1,6 @@
 """Keys, requests and certificates as PEM: made, read, and checked. Nothing here touches a file."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,9 @@ from contract.wire import format_time
 
 MAX_CHAIN = 5
 MAX_ROOTS = 16
+_ECDSA = bytes.fromhex("300a06082a8648ce3d040302")
+_ECDSA_AND_NULL = bytes.fromhex("300c06082a8648ce3d0403020500")
+_REQUEST = b"-----BEGIN CERTIFICATE REQUEST-----\n%b-----END CERTIFICATE REQUEST-----\n"
 _SKEW = timedelta(minutes=5)
 """How far the clock of whoever signed may be ahead of ours."""
 
@@ -55,6 +59,35 @@ def make_request(key: ec.EllipticCurvePrivateKey, kiosk: str) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, kiosk)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return request.public_bytes(Encoding.PEM)
+
+
+def read_request(pem: bytes) -> x509.CertificateSigningRequest:
+    """Read a request that a person made with other tools.
+
+    Raises:
+        CertificateError: it is none.
+    """
+    try:
+        return x509.load_pem_x509_csr(_without_null(pem))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        msg = f"no certificate request in PEM form: {error}"
+        raise CertificateError(msg) from None
+
+
+def _without_null(pem: bytes) -> bytes:
+    """Take out what tpm2-openssl 1.1 (Debian 12) writes behind the signature's algorithm.
+
+    RFC 5758 (3.2) wants nothing there, and strict readers refuse it. It is not under the signature.
+    """
+    lines = [line for line in pem.strip().splitlines() if line and not line.startswith(b"-")]
+    der = base64.b64decode(b"".join(lines))
+    if der.count(_ECDSA_AND_NULL) != 1:
+        return pem
+    header = 2 + (der[1] & 0x7F if der[1] & 0x80 else 0)
+    content = der[header:].replace(_ECDSA_AND_NULL, _ECDSA)
+    size = len(content).to_bytes(2, "big")
+    length = b"\x82" + size if size[0] else (b"\x81" if size[1] > 0x7F else b"") + size[1:]
+    return _REQUEST % base64.encodebytes(b"\x30" + length + content)
 
 
 def read_certificates(pem: bytes, *, limit: int) -> tuple[x509.Certificate, ...]:
@@ -122,11 +155,7 @@ class Chain:
         if request is None:
             msg = "the device key is in hardware, and its request (device.csr) is not beside it"
             raise CertificateError(msg)
-        try:
-            return bool(self.leaf.public_key() == x509.load_pem_x509_csr(request).public_key())
-        except (ValueError, UnsupportedAlgorithm) as error:
-            msg = f"device.csr is no certificate request: {error}"
-            raise CertificateError(msg) from None
+        return bool(self.leaf.public_key() == read_request(request).public_key())
 
     def check(self, *, kiosk: str, roots: Sequence[x509.Certificate], now: datetime | None) -> None:
         """Find what is wrong with it before a broker does.

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.errors import CertificateError
 from agent.provision.certificate import (
@@ -24,6 +25,7 @@ from agent.provision.certificate import (
     make_request,
     new_key,
     read_certificates,
+    read_request,
     software_key,
     write_certificates,
 )
@@ -223,7 +225,7 @@ class IdentityFolder:
                 f"to lie beside it as {self._request.name}"
             )
             raise CertificateError(msg)
-        return _read(self._request)
+        return read_request(_read(self._request)).public_bytes(Encoding.PEM)
 
 
 def _read(path: Path) -> bytes:

@@ -1,8 +1,11 @@
 """What is found wrong with a certificate before a broker finds it."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.errors import CertificateError
 from agent.provision.certificate import (
@@ -10,6 +13,7 @@ from agent.provision.certificate import (
     make_request,
     new_key,
     read_certificates,
+    read_request,
     software_key,
 )
 from tests.support.authority import SERVER, Authority
@@ -111,8 +115,33 @@ def test_belongs_to_a_key(root: Authority, request_pem: bytes):
     chain = Chain.read(root.sign(make_request(own, "k1")))
     assert chain.is_for(key, None)
     assert not chain.is_for(new_key(), None)
+    with pytest.raises(CertificateError, match="no certificate request"):
+        chain.is_for(b"-----BEGIN TSS2 PRIVATE KEY-----", b"nonsense")
     in_hardware = b"-----BEGIN TSS2 PRIVATE KEY-----\nAAAA\n-----END TSS2 PRIVATE KEY-----\n"
     assert chain.is_for(in_hardware, make_request(own, "k1"))
     assert not chain.is_for(in_hardware, request_pem)
     with pytest.raises(CertificateError, match=r"device\.csr"):
         chain.is_for(in_hardware, None)
+
+
+@pytest.mark.parametrize("length", [1, 20, 63], ids=str)
+def test_request_with_a_null_too_much(length: int):
+    """tpm2-openssl 1.1 writes such; read, it is what the key signed, and signed it still is."""
+    key = software_key(new_key())
+    assert key is not None
+    good = x509.load_pem_x509_csr(make_request(key, "k" * length))
+    der = good.public_bytes(Encoding.DER)
+    algorithm = bytes.fromhex("06082a8648ce3d040302")
+    head = 2 + (der[1] & 0x7F if der[1] & 0x80 else 0)
+    content = der[head:].replace(b"\x30\x0a" + algorithm, b"\x30\x0c" + algorithm + b"\x05\x00")
+    bad = b"\x30\x82" + len(content).to_bytes(2, "big") + content
+    pem = (
+        b"-----BEGIN CERTIFICATE REQUEST-----\n"
+        + base64.encodebytes(bad)
+        + b"-----END CERTIFICATE REQUEST-----\n"
+    )
+    with pytest.raises(ValueError, match="pars"):
+        x509.load_pem_x509_csr(pem)
+    mended = read_request(pem)
+    assert mended.is_signature_valid
+    assert mended == good
