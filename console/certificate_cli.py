@@ -19,19 +19,25 @@ def renew(
     kiosk: OptionalKiosk = None,
     *,
     ca: Folder = DEFAULT_FOLDER,
+    present_ca: Annotated[
+        Path | None,
+        typer.Option(help="The CA of the certificates that they have now; default: the same."),
+    ] = None,
     days: Days = 730,
     sending: Sending,
     fleet: Fleet,
 ) -> None:
     """Renew certificates with kioskctl's own CA: ask for requests, sign, have them tried."""
     from console.ca import CertificateAuthority, read_root
+    from console.ca_index import IssuedIndex
     from console.passphrase import ask
     from console.renewal import renew as renew_all
 
     settings = terminal.settings_of(context)
     read_root(ca)  # where there is no CA, nobody is asked for its passphrase
     authority = CertificateAuthority.open(ca, ask(f"the CA {ca}"))
-    renew_all(settings, kiosk, authority, days=days, sending=sending, fleet=fleet)
+    issued = IssuedIndex(present_ca or ca).all()
+    renew_all(settings, kiosk, authority, issued=issued, days=days, sending=sending, fleet=fleet)
 
 
 @app.command()

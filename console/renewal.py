@@ -1,6 +1,6 @@
 """The certificates of kiosks, renewed over the line that they have."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from cryptography import x509
 from console import files
 from console.arguments import checked
 from console.ca import CertificateAuthority
+from console.ca_index import Issued
 from console.dispatch import deliver, drafts_of, finish, keys_of
 from console.errors import ConsoleError, RequestError
 from console.options import Fleet, Sending
@@ -52,6 +53,7 @@ def renew(
     kiosk: str | None,
     authority: CertificateAuthority,
     *,
+    issued: Sequence[Issued],
     days: int,
     sending: Sending,
     fleet: Fleet,
@@ -60,12 +62,20 @@ def renew(
 
     Nothing is signed where one of the requests may be somebody else's.
 
+    Args:
+        settings: the broker.
+        kiosk: which, where ``fleet`` does not say it.
+        authority: signs.
+        issued: the certificates that kiosks have now are among these.
+        days: how long the new ones are valid.
+        sending: how.
+        fleet: which kiosks.
+
     Raises:
         ConsoleError: a key is unusable, or the CA signs no such request.
         Exit: with the worst outcome, where that is not success.
     """
     asked = _ask(settings, kiosk, sending, fleet)
-    issued = authority.issued()
     requests = {
         one.kiosk: _checked(
             one,

@@ -121,3 +121,19 @@ async def test_install_needs_something(kioskctl, key_file):
     done = await kioskctl("certificate", "install", "k-1", "--key", key_file)
     assert done.code == 2
     assert "a certificate, roots, or both" in done.errors
+
+
+async def test_moving_to_a_new_ca(broker, li, ca, kioskctl, key_file):
+    """The old CA's records say whose the request is; the new one signs it."""
+    present, folder = new_key(), kioskctl.folder
+    await asyncio.to_thread(ca.sign, make_request(present, "k-1"))
+    new = await asyncio.to_thread(CertificateAuthority.create, folder / "new", "New", SECRET)
+    csr = make_request(new_key(), "k-1")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, present))
+    words = ("certificate", "renew", "k-1", "--ca", "new", "--key", key_file)
+    secret = {"KIOSKCTL_PASSPHRASE_FILE": str(folder / "secret")}
+    async with Renewed(broker.port, li, answer).online() as kiosk:
+        assert (await kioskctl(*words, **secret)).code == 2
+        done = await kioskctl(*words, "--present-ca", "ca", **secret)
+    assert done.code == 0, done.errors
+    assert [one.pem.decode() for one in await asyncio.to_thread(new.issued)] == kiosk.installed
