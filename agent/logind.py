@@ -19,6 +19,8 @@ _MANAGER = "org.freedesktop.login1.Manager"
 
 _ANSWER_S = 25.0
 _LOOK_EVERY_S = 300.0
+_LOOK_AGAIN_S = 30.0
+"""While something is not possible: such as during an upgrade by apt, which holds a lock."""
 
 _VERBS: dict[PowerKind, str] = {"reboot": "restart", "poweroff": "switch off"}
 _METHODS: dict[PowerKind, str] = {"reboot": "Reboot", "poweroff": "PowerOff"}
@@ -26,7 +28,7 @@ _REFUSALS = {
     "na": "the machine cannot {verb} by software",
     "no": "the machine does not let the agent {verb}: polkit, or a lock that another program holds",
     "challenge": "the machine wants a password before the agent may {verb}: "
-    "the polkit rule of kiosk-agent is not installed",
+    "another program holds a lock, as apt does, or the polkit rule of kiosk-agent is not installed",
 }
 """What CanReboot and CanPowerOff answer, other than yes."""
 
@@ -50,7 +52,7 @@ class Logind:
         """Keep what :meth:`missing_power` says up to date until cancelled."""
         while True:
             await self.look()
-            await self._clock.sleep(_LOOK_EVERY_S)
+            await self._clock.sleep(_LOOK_AGAIN_S if any(self._missing.values()) else _LOOK_EVERY_S)
 
     async def look(self) -> None:
         """Ask what the machine can do; never raises."""
