@@ -39,6 +39,7 @@ from contract.gap import Gap
 from contract.health import Health
 from contract.keys import KeySet, PrivateKey
 from contract.receipt import Receipt
+from vision.source import kind_of
 
 KIOSK = "demo"
 SCENES = ("street", "counter")
@@ -398,8 +399,8 @@ def _write_files(
         f"\n[[camera]]\nname = {quote(name)}\nsource = {quote(source)}\n{more.get(name, '')}"
         for name, source in zip(names, sources, strict=True)
     )
-    # The rendered person cannot turn the head when asked to, and comes in as flat as paper.
-    liveness = "off" if own else "challenge"
+    # Nobody in a file turns the head when asked to, and the rendered person is as flat as paper.
+    liveness = "off" if kind_of(sources[-1]) == "file" else "challenge"
     settings_file.touch(mode=0o600)  # a camera's address may hold a password
     settings_file.write_text(
         f"""\
