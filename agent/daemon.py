@@ -199,7 +199,6 @@ class Agent:
     def _tasks(self) -> dict[str, Start]:
         """What runs beside the parts that settings change."""
         return {
-            "outbox": self._outbox.run,
             "clock": partial(watch_time_quality, self._clock),
             "faults": self._faults.run,
             "local_door": self._door.run,
@@ -222,15 +221,14 @@ class Agent:
             cameras=[camera.name for camera in settings.camera],
         )
         await self._outbox.start()
-        await self._commands.start()
-        await self._plates.start()
-        for name, start in self._tasks.items():
-            self._supervisor.start(name, start)
-        await self._parts.apply(settings)
+        # Before all others: what is taken up from the life before has things to say, and waits
+        # until they are stored.
+        self._supervisor.start("outbox", self._outbox.run)
         try:
             async with asyncio.TaskGroup() as group:
                 living = group.create_task(self._supervisor.run(), name="supervisor")
                 try:
+                    await self._take_up()
                     await self._report_start()
                     await self._ended.wait()
                 finally:
@@ -241,6 +239,14 @@ class Agent:
         if self._again:
             await asyncio.to_thread(self._boot.starts.forgive)
         return self._again
+
+    async def _take_up(self) -> None:
+        """Take up what the life before left, and let everything run."""
+        await self._commands.start()
+        await self._plates.start()
+        for name, start in self._tasks.items():
+            self._supervisor.start(name, start)
+        await self._parts.apply(self._settings)
 
     async def _leave(self) -> None:
         """End everything but the outbox: what is said on the way out waits until it is stored."""

@@ -1,5 +1,6 @@
 """The whole agent as its users meet it: a process, a broker, an operator."""
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.broker import EmbeddedBroker
+from agent.local.client import ask
 from console.keys import new_key
 from tests.agent.conftest import BIN, AgentProcess
 from tests.support.operator_line import OperatorLine
@@ -72,6 +74,18 @@ def test_unclean_end_is_reported(agent: AgentProcess):
     assert agent.stop() == 0
     log = agent.log.read_text()
     assert '"level": "error"' not in log, log
+
+
+async def test_a_kill_while_a_citizen_is_served(agent: AgentProcess):
+    """What the life before left open is told at the start, and does not stand in its way."""
+    await asyncio.to_thread(agent.start)
+    agent.status_when(lambda status: status["alive"])
+    wish = {"business": "violation.pay", "mode": "self_service"}
+    await ask(agent.folder / "state" / "agent.sock", "POST", "/v1/sessions", wish)
+    agent.stop(signal.SIGKILL)
+    await asyncio.to_thread(agent.start)
+    agent.status_when(lambda status: status["alive"] and status["outbox"]["rows"] == 0)
+    assert agent.stop() == 0
 
 
 def test_watchdog_is_fed(agent: AgentProcess):
