@@ -14,13 +14,14 @@ from pathlib import Path
 
 import psutil
 
+from agent.broker import HOST
 from agent.demo_visit import Visits
 from agent.errors import AgentError
 from agent.local.client import ask
+from bench.rig.listener import Listener
 from bench.rig.mosquitto import PersistentMosquitto
 from bench.rig.proxy import TcpProxy
 from bench.soak.account import Account
-from bench.soak.centre import Centre
 from bench.soak.clock import SteppedClock
 from bench.soak.faults import Kind, plan
 from bench.soak.files import Sizes
@@ -31,6 +32,7 @@ from bench.soak.operator import Operators
 from bench.soak.state_disk import StateDisk
 from bench.soak.trail import read_trail
 from contract import Topics
+from contract.ack import Watermark
 
 AGENT = "agent"
 STATE_MIB = 64
@@ -78,7 +80,7 @@ async def soak(folder: Path, *, minutes: float, seed: int, release: str) -> Repo
         broker = PersistentMosquitto(folder)
         await asyncio.to_thread(broker.start)
         try:
-            async with TcpProxy("127.0.0.1", broker.port) as proxy:
+            async with TcpProxy(HOST, broker.port) as proxy:
                 place = Place(folder, proxy.port, release, disk.folder / "agent")
                 clock = SteppedClock(folder)
                 return await _World(
@@ -103,17 +105,20 @@ class _World:
         self._proxy = proxy
         self._seed = seed
         account = Account(Topics(KIOSK))
-        self._centre = Centre(
-            broker.port,
-            account.topics.base,
-            lambda topic, payload: account.take(topic, bytes(payload), time.monotonic()),
+        self._topics = account.topics
+        self._centre = Listener(
+            "centre",
+            host=HOST,
+            port=broker.port,
+            topic=account.topics.up("up/#"),
+            take=lambda topic, payload: account.take(topic, payload, time.monotonic()),
         )
         kiosk = RunningKiosk(place, clock.environment())
         self._report = Report(
             account=account,
             operators=Operators(
                 broker.port,
-                lambda payload: self._centre.publish("down/command", payload),
+                lambda payload: self._centre.publish(account.topics.command, payload),
                 random.Random(seed),
             ),
             injector=Injector(
@@ -194,8 +199,9 @@ class _World:
         """Tell the kiosk what is stored, as a centre does that does not trust its broker."""
         while True:
             await asyncio.sleep(_ACK_S)
-            numbers = self._report.account.numbers
-            self._centre.acknowledge(numbers.watermark(time.monotonic()))
+            stored = self._report.account.numbers.watermark(time.monotonic())
+            payload = Watermark(sequence=stored).model_dump_json().encode()
+            self._centre.publish(self._topics.ack, payload)
 
     async def _measure(self) -> None:
         while True:
