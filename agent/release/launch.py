@@ -42,13 +42,19 @@ def main() -> None:
     """Become the agent."""
     arguments = sys.argv[1:]
     runs = arguments[:1] == ["run"]
-    _dismiss_guard()
+    before = launched()
+    _dismiss_guard(before)
     chosen, told = None, None
     with _GoOn():
         folder, keys = _find(arguments)
         if runs:
             argv = (sys.executable, *sys.orig_argv[1:])
-            told = Launched(argv=argv, releases=str(folder), packaged=VERSION)
+            told = Launched(
+                argv=argv,
+                releases=str(folder),
+                packaged=VERSION,
+                given=before.given if before else dict(os.environ),
+            )
         chosen = _choose(folder, keys, counting=runs)
         if chosen is not None:
             with_slot = told
@@ -96,13 +102,12 @@ def _start_guard(folder: Path, chosen: "Chosen") -> int:
 
 
 def _become(python: Path, arguments: list[str], told: Launched | None) -> None:
-    environment = os.environ if told is None else told.environment(os.environ)
+    environment = os.environ if told is None else told.environment
     os.execve(python, [str(python), "-I", "-m", "agent.cli", *arguments], environment)  # noqa: S606
 
 
-def _dismiss_guard() -> None:
+def _dismiss_guard(before: Launched | None) -> None:
     """End the guard that an earlier image of this process started; it is our child still."""
-    before = launched()
     if before is not None and before.guard is not None:
         with contextlib.suppress(OSError):
             if os.waitpid(before.guard, os.WNOHANG) == (0, 0):

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 VARIABLE = "KIOSK_LAUNCH"
@@ -23,15 +23,19 @@ class Launched:
     """Version of the packaged release."""
     guard: int | None = None
     """Process id of what ends a release on trial when its time is over; a child of this one."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """The environment that the service manager gave: what a release adds to its own must not
+    outlive it, and a restart is the same process."""
 
     @property
     def folder(self) -> Path:
         """The folder with state and slots."""
         return Path(self.releases)
 
-    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return an environment that says this."""
-        return {**given, VARIABLE: json.dumps(asdict(self))}
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the process to start, which says this."""
+        return {**self.given, VARIABLE: json.dumps(asdict(self))}
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:

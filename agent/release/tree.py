@@ -62,9 +62,15 @@ def build_tree(
         _run(uv, "pip", "install", *place, *strict, "--requirement", locked)
         _run(uv, "pip", "install", *place, "--no-deps", *wheels.glob("*.whl"))
     _strip(site)
-    _run(interpreter, "-I", "-m", "compileall", "-q", *_compiling(site))
+    compile_tree(site, interpreter)
     furnish(into, interpreter)
     _settle_modes(into)
+
+
+def compile_tree(site: Path, interpreter: Path) -> None:
+    """Compile all that is in a folder of packages. Raises :class:`ReleaseError`."""
+    trusted = ("--invalidation-mode", "unchecked-hash", "-s", site, "-p", "/")
+    _run(interpreter, "-I", "-m", "compileall", "-q", *trusted, site)
 
 
 def furnish(tree: Path, interpreter: Path) -> None:
@@ -130,10 +136,6 @@ def _strip(site: Path) -> None:
         shutil.rmtree(cache)
     for record in (*site.glob("*.dist-info/direct_url.json"), *site.glob("*.dist-info/uv_*.json")):
         record.unlink()
-
-
-def _compiling(site: Path) -> tuple[str | Path, ...]:
-    return ("--invalidation-mode", "unchecked-hash", "-s", site, "-p", "/", site)
 
 
 def _settle_modes(tree: Path) -> None:

@@ -54,6 +54,7 @@ def in_folder(folder: Path) -> list[str]:
         and not path.is_symlink()
         and ("state" in path.relative_to(folder).parts or path.suffix in {".log", ".db"})
         and not path.name.endswith(("-wal", "-shm"))
+        and "releases" not in path.relative_to(folder).parts  # programs, and no data of anybody
         and path.stat().st_size <= _MAX_FILE_BYTES
         for finding in find_in_file(path)
     ]
