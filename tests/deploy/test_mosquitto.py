@@ -36,7 +36,7 @@ def identities(tmp_path_factory) -> tuple[Authorities, dict[str, TlsOptions]]:
     """Two CAs; two kiosks, and one person or program of each role."""
     authorities = Authorities(tmp_path_factory.mktemp("authorities"))
     tls = {name: authorities.certify(name) for name in ("k1", "k2")}
-    tls |= {role: authorities.certify("wang", role) for role in PEOPLE}
+    tls |= {role: authorities.certify("wang", role) for role in (*PEOPLE, "bridge")}
     return authorities, tls
 
 
@@ -154,6 +154,20 @@ async def test_a_viewer_and_a_service_order_nothing(connect):
     assert await (await connect("viewer")).say(f"{ROOT}/k1/down/ack", b"1") == NOT_AUTHORISED
     await (await connect("service")).say(f"{ROOT}/k1/down/ack", b"2")
     assert await k1.hear(b"2") == [(f"{ROOT}/k1/down/ack", b"2")]
+
+
+async def test_a_bridge_speaks_for_kiosks_and_orders_nothing(connect):
+    """A field network's broker hands on what its kiosks say, and gets what goes down to them."""
+    operator, bridge, k1 = await connect("operator"), await connect("bridge"), await connect("k1")
+    await operator.listen(f"{ROOT}/+/up/#")
+    await bridge.listen("#")
+    await k1.listen(f"{ROOT}/k1/down/#")
+    assert await bridge.say(f"{ROOT}/k1/down/command", b"forged") == NOT_AUTHORISED
+    await bridge.say(f"{ROOT}/k9/up/health", b"behind it")
+    await operator.say(f"{ROOT}/k1/down/command", b"order")
+    assert await operator.hear(b"behind it") == [(f"{ROOT}/k9/up/health", b"behind it")]
+    assert await bridge.hear(b"order") == [(f"{ROOT}/k1/down/command", b"order")]
+    assert await k1.hear(b"order") == [(f"{ROOT}/k1/down/command", b"order")]
 
 
 async def test_consumers_share_a_subscription(connect):
