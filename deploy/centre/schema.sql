@@ -197,8 +197,10 @@ create table if not exists centre.alarm (
     duration_s double precision,
     value double precision,
     threshold double precision,
+    closed boolean not null,
     data jsonb
 );
+comment on column centre.alarm.closed is 'Of alarm.raised: it was cleared, or forgotten, and is looked at no more.';
 
 create table if not exists centre.receipt (
     like centre.envelope,
@@ -286,6 +288,7 @@ create table if not exists centre.finding (
 
 create index if not exists health_sequence on centre.health (kiosk, sequence desc);
 create index if not exists alarm_alarm_id on centre.alarm (alarm_id);
+create index if not exists alarm_open on centre.alarm (kiosk) where not closed;
 create index if not exists receipt_command_id on centre.receipt (command_id);
 create index if not exists finding_finding_id on centre.finding (finding_id);
 create index if not exists state_received on centre.state (kiosk, received);
@@ -400,6 +403,11 @@ begin
     what := 'refused, beyond 1000 of a kiosk';
     get diagnostics rows = row_count;
     return next;
+    update alarm set closed = true
+    where not closed and id in (select a.id from alarm a join alarms v using (kiosk, alarm_id) where not a.closed and not v.open);
+    what := 'alarms, forgotten by an agent that restarted';
+    get diagnostics rows = row_count;
+    return next;
     what := 'missing numbers, admitted and older than 30 days';
     select coalesce(sum(settle(l.kiosk)), 0) into rows
     from loss l
@@ -496,6 +504,13 @@ begin
     when 'gap' then
         filed := filed || jsonb_build_object('settled', false);
         last := content ->> 'last_sequence';
+    when 'alarm' then
+        filed := filed || jsonb_build_object('event', box.event, 'closed', box.event = 'alarm.cleared' or exists (
+            select from alarm where kiosk = box.kiosk and alarm_id = (content ->> 'alarm_id')::uuid and event = 'alarm.cleared'
+        ));
+        if box.event = 'alarm.cleared' then
+            update alarm set closed = true where kiosk = box.kiosk and alarm_id = (content ->> 'alarm_id')::uuid;
+        end if;
     when 'health', 'config' then
     else
         filed := filed || jsonb_build_object('event', box.event);
@@ -562,8 +577,8 @@ select
     r.kiosk, r.alarm_id, r.code, r.severity, r.subject, r.text, r.value, r.threshold,
     r.time as raised,
     c.time as cleared,
-    coalesce(c.duration_s, case when not gone then extract(epoch from now() - r.time) end) as duration_s,
-    c.id is null and not gone as open
+    coalesce(c.duration_s, case when not r.closed and not gone then extract(epoch from now() - r.time) end) as duration_s,
+    not r.closed and not gone as open
 from centre.alarm r
 left join centre.alarm c on c.alarm_id = r.alarm_id and c.kiosk = r.kiosk and c.event = 'alarm.cleared'
 left join centre.newest_health h on h.kiosk = r.kiosk
@@ -669,7 +684,7 @@ select
     extract(epoch from now() - k.last_seen) as unheard_s,
     k.agent_version,
     c.version as config_version,
-    a.open as alarms_open,
+    coalesce(a.open, 0) as alarms_open,
     a.worst as worst_alarm,
     h.time as health_time,
     h.synced as clock_synced,
@@ -689,12 +704,13 @@ left join centre.loss l on l.kiosk = k.kiosk
 left join lateral (
     select version from centre.config c where c.kiosk = k.kiosk order by received desc limit 1
 ) c on true
-left join lateral (
+left join (
     select
+        kiosk,
         count(*) as open,
         (array_agg(severity order by array_position(array['critical', 'major', 'minor', 'warning'], severity)))[1] as worst
-    from centre.alarms a where a.kiosk = k.kiosk and a.open
-) a on true;
+    from centre.alarms where open group by kiosk
+) a on a.kiosk = k.kiosk;
 comment on view centre.fleet is 'One row a kiosk, as it is now. silent: online as far as the broker knows, and nothing heard for 15 minutes.';
 
 create or replace function centre.availability(since timestamptz, until timestamptz)

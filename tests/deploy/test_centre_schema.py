@@ -121,7 +121,7 @@ def test_no_field_of_a_message_is_called_like_a_column_of_all(centre):
             "select column_name from information_schema.columns "
             "where table_schema = 'centre' and table_name = 'envelope'"
         )
-    } | {"event", "data", "late", "settled"}
+    } | {"event", "data", "late", "settled", "closed"}
     fields = {name for model in REGISTRY.values() for name in model.model_fields}
     assert columns & fields == set()
 
@@ -362,8 +362,28 @@ class TestAlarms:
         centre.hears(kiosk.say(data), older)
         assert centre.value("select open from centre.alarms") is True, "older than the alarm"
         centre.hears(kiosk.say(a_health()))
-        row = centre.row("select open, duration_s from centre.alarms")
-        assert row == {"open": False, "duration_s": None}
+        row = "select open, duration_s from centre.alarms"
+        assert centre.row(row) == {"open": False, "duration_s": None}
+        centre.database.run("select * from centre.expire()")
+        assert centre.value("select closed from centre.alarm") is True
+        assert centre.row(row) == {"open": False, "duration_s": None}
+
+    def test_one_that_was_cleared_before_it_was_heard_of_is_over(self, centre, kiosk):
+        """Two Telegrafs overtake each other."""
+        data, _active = self.raised()
+        raised = kiosk.say(data)
+        cleared = events.AlarmCleared(
+            alarm_id=data.alarm_id,
+            code=data.code,
+            severity=data.severity,
+            raised=samples.TIME,
+            duration_s=60.0,
+        )
+        centre.hears(kiosk.say(cleared), raised)
+        assert centre.row("select open, duration_s from centre.alarms") == {
+            "open": False,
+            "duration_s": 60,
+        }
 
     def test_the_worst_stands_in_the_fleet(self, centre, kiosk):
         data = [self.raised("a", "warning")[0], self.raised("b", "critical")[0]]
