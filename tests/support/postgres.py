@@ -44,19 +44,14 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix="pg"))
         if self._user is not None:
             shutil.chown(self.folder, self._user)
+        self._data = str(self.folder / "data")
 
     def __enter__(self) -> Self:
-        data = str(self.folder / "data")
         self._run(
-            "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
-            "--no-sync", "--no-instructions",
+            "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+            "--locale=C", "--no-sync", "--no-instructions",
         )  # fmt: skip
-        options = (
-            f"-p {_PORT} -k {self.folder} -c listen_addresses='' -c fsync=off "
-            "-c jit=off -c autovacuum=off -c shared_buffers=16MB -c timezone=Asia/Shanghai"
-        )
-        log = str(self.folder / "log")
-        self._run("pg_ctl", "-D", data, "-o", options, "-l", log, "-w", "-s", "start")
+        self.start()
         return self
 
     def __exit__(
@@ -69,12 +64,17 @@ class Postgres:
         shutil.rmtree(self.folder)
 
     def start(self) -> None:
-        """Start it again after :meth:`stop`, with the same data."""
-        data = str(self.folder / "data")
-        self._run("pg_ctl", "-D", data, "-w", "-s", "-l", str(self.folder / "log"), "restart")
+        """Return when it takes connections."""
+        options = (
+            f"-p {_PORT} -k {self.folder} -c listen_addresses='' -c fsync=off -c jit=off "
+            "-c autovacuum=off -c shared_buffers=16MB -c timezone=Asia/Shanghai"
+        )
+        log = str(self.folder / "log")
+        self._run("pg_ctl", "-D", self._data, "-o", options, "-l", log, "-w", "-s", "start")
 
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "-s", "stop")
+        """End it as a crash does."""
+        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "-s", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
@@ -99,7 +99,7 @@ class Database:
     """One database; ``psql`` is the client."""
 
     def __init__(self, server: Postgres, name: str) -> None:
-        self._server = server
+        self.server = server
         self.name = name
 
     def run(self, *statements: str, user: str = "postgres", stdin: bytes | None = None) -> str:
@@ -134,7 +134,7 @@ class Database:
     def _psql(self, words: list[str], user: str, stdin: bytes | None) -> str:
         command = [
             "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose",
-            "-h", str(self._server.folder), "-p", _PORT, "-U", user, "-d", self.name, *words,
+            "-h", str(self.server.folder), "-p", _PORT, "-U", user, "-d", self.name, *words,
         ]  # fmt: skip
         done = subprocess.run(command, input=stdin or b"", capture_output=True, check=False)
         if done.returncode:
