@@ -11,6 +11,7 @@ from paho.mqtt.properties import Properties
 
 _SESSION_S = 86_400
 _RETRY_S = 1
+_KEEPALIVE_S = 15
 
 Take = Callable[[str, bytes], None]
 
@@ -53,7 +54,10 @@ class Listener:
         self._client.reconnect_delay_set(_RETRY_S, _RETRY_S)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = _SESSION_S
-        self._client.connect_async(host, port, keepalive=15, properties=properties)
+        # paho's default, to start clean the first time only, does so on every connection.
+        self._client.connect_async(
+            host, port, keepalive=_KEEPALIVE_S, clean_start=False, properties=properties
+        )
 
     def start(self) -> None:
         """Connect, and again for ever."""

@@ -92,17 +92,20 @@ class TcpProxy:
             return
         pair = (writer, there_writer)
         self._pairs.add(pair)
-        for one in pair:
-            one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            for one in pair:
+                one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
+        except OSError:
+            return  # the client was gone before it was served
         finally:
             self._pairs.discard(pair)
             for one in pair:
                 one.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        # asyncio calls it a RuntimeError to write where half_close() was.
+        with contextlib.suppress(OSError, RuntimeError):
             while chunk := await reader.read(_CHUNK_BYTES):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)

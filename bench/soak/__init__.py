@@ -73,8 +73,8 @@ def run(*, minutes: float, seed: int, release: str, keep: Path | None) -> Figure
     violations = [*report.violations, *verdict.violations]
     for violation in violations:
         print(f"VIOLATED: {violation}", file=sys.stderr)
-    for text, count in report.tracebacks.most_common(20):
-        print(f"traceback, {count} times: {text}", file=sys.stderr)
+    for text, count in report.errors.most_common(40):
+        print(f"the journal says {count} times: {text}", file=sys.stderr)
     return {
         "ok": not violations,
         "minutes": minutes,
@@ -115,7 +115,7 @@ def _faults(report: Report) -> Figures:
 def _messages(report: Report, verdict: Verdict) -> Figures:
     account = report.account
     return {
-        "messages": account.numbers.highest - account.numbers.missing,
+        "messages": account.numbers.came,
         "highest_sequence": account.numbers.highest,
         "repeated": account.repeated,
         "missing": account.numbers.missing,
@@ -166,5 +166,6 @@ def _files(report: Report, hours: float) -> Figures:
         "state_max_mib": round(sizes.total / _MIB, 2),
         **{f"max_kib_{name}": round(size / _KIB) for name, size in largest},
         "journal_mib_per_h": round(report.log_bytes / _MIB / max(hours, 0.1), 2),
-        "tracebacks": report.tracebacks.total(),
+        "journal_errors": report.errors.total(),
+        "tracebacks": report.tracebacks,
     }

@@ -88,6 +88,11 @@ class Numbers:
         return self._watermark
 
     @property
+    def came(self) -> int:
+        """How many numbers came."""
+        return len(self._ids)
+
+    @property
     def missing(self) -> int:
         """How many numbers below the highest did not come, admitted or not."""
         return self.highest - len(self._ids)

@@ -34,10 +34,12 @@ _ROUND: tuple[tuple[str, dict[str, Any]], ...] = (
     ("snapshot", {"camera": "street"}),
     _LOCK,
     ("maintenance.on", {"for_s": 3}),
+    ("service.lock", {"text": "稍后恢复 / Back soon", "for_s": 2}),
     ("plates.watchlist.list", {}),
     ("log.level", {"level": "info", "for_s": 5}),
     _PING,
     ("identity.list", {}),
+    ("service.lock", {"for_s": 2}),
     _LOCK,
     ("diagnostics", {}),
 )

@@ -43,6 +43,7 @@ _ACK_S = 2.0
 _SAMPLE_S = 5.0
 _LOOK_S = 1.0
 _KIB = 1024
+_PROGRAMS = "vision."
 _SCENES = {"street": "street.avi", "counter": "counter.avi", "portrait": "portrait.png"}
 
 
@@ -70,8 +71,9 @@ class Report:
     rows_left: int = -1
     """In the outbox when all had settled; -1: the agent did not say."""
     log_bytes: int = 0
-    tracebacks: Counter[str] = field(default_factory=Counter)
-    """In the agent's journal, by what it said beside them."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """In the agent's journal, by event; of those with a traceback also its last line."""
+    tracebacks: int = 0
 
 
 async def soak(folder: Path, *, minutes: float, seed: int, release: str) -> Report:
@@ -218,7 +220,9 @@ class _World:
                 report.lives.add(AGENT, _image(pid), now, rss / _KIB)
         for child in report.kiosk.children():
             with suppress(psutil.Error, OSError):
-                report.lives.add(program(child), child.pid, now, child.memory_info().rss / _KIB)
+                name = program(child)
+                if name.startswith(_PROGRAMS):  # else it is not yet what it will be
+                    report.lives.add(name, child.pid, now, child.memory_info().rss / _KIB)
 
     def _read_what_is_left(self) -> None:
         report = self._report
@@ -232,7 +236,10 @@ class _World:
                     said = json.loads(line)
                     if "exception" in said:
                         last = said["exception"].strip().splitlines()[-1]
-                        report.tracebacks[f"{said['event']}: {last[:200]}"] += 1
+                        report.errors[f"{said['event']}: {last[:200]}"] += 1
+                        report.tracebacks += 1
+                    elif said["level"] == "error":
+                        report.errors[said["event"]] += 1
 
 
 def _image(pid: int) -> int:
