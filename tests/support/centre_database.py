@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from contract import Data, seal
-from contract.stamp import Stamp, TimeQuality
+from contract.stamp import Stamp
 from tests.support import samples, telegraf
 from tests.support.postgres import CENTRE, Database, Postgres
 
@@ -41,14 +41,13 @@ class Kiosk:
     """Numbers and wraps what it says, as an outbox does."""
 
     name: str = "baotou-017"
-    synced: TimeQuality = "synced"
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def say(self, data: Data, at: datetime = samples.TIME, *, number: int | None = None) -> Said:
         """Make a message; ``up/state`` has no number."""
         if number is None and data.TYPE != "kiosk.state.v1":
             number = next(self._numbers)
-        stamp = Stamp(time=at, monotonic_ms=1000, boot_id="boot", time_quality=self.synced)
+        stamp = Stamp(time=at, monotonic_ms=1000, boot_id="boot", time_quality="synced")
         sealed = seal(data, kiosk=self.name, stamp=stamp, sequence=number)
         return Said(f"kiosk/v1/{self.name}/{data.SUFFIX}", sealed.payload, sealed.id)
 

@@ -85,9 +85,9 @@ class Postgres:
             stdout=subprocess.DEVNULL,
         )
 
-    def database(self, name: str, *, like: str = "template1") -> "Database":
-        """Make a database, as a copy of another."""
-        Database(self, "postgres").run(f"create database {name} template {like}")
+    def database(self, name: str) -> "Database":
+        """Make a database."""
+        Database(self, "postgres").run(f"create database {name}")
         return Database(self, name)
 
 

@@ -1,6 +1,6 @@
 """What Telegraf does with the shipped telegraf.conf, as far as its settings go.
 
-Telegraf is in no registry that tests reach. This reads the same file and does what Telegraf's
+Debian, PyPI and npm do not have Telegraf. This reads the same file and does what Telegraf's
 sources say of each setting in it: ``mqtt_consumer`` with its topic parser, the ``value`` parser,
 and ``postgresql``, which copies in PostgreSQL's binary form. A setting that it does not know is an
 error.
