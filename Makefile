@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(PYTHON)
 export UV_NO_PROGRESS := 1
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench docs deb clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -36,8 +36,11 @@ docs: .venv/.base ## Write the generated pages anew
 	.venv/bin/kiosk-agent actions > docs/actions.md.new && mv docs/actions.md.new docs/actions.md
 	.venv/bin/kiosk-agent openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
 
+deb: ## The Debian package kiosk-agent, in dist/: docs/install.md
+	deploy/debian/build dist
+
 clean: ## Remove what setting up made
-	rm -rf .venv .tools
+	rm -rf .venv .tools dist
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

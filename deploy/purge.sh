@@ -2,7 +2,8 @@
 purge_kiosk() {
   rm -f /etc/kiosk-agent/agent.toml
   rm -f /etc/systemd/system/multi-user.target.wants/kiosk-agent.service
-  rm -rf /etc/systemd/system/kiosk-agent.service.d /var/cache/kiosk-agent /run/kiosk-agent
+  rm -f /var/lib/systemd/timers/stamp-kiosk-agent-housekeeping.timer
+  rm -rf /var/cache/kiosk-agent /run/kiosk-agent
 
   # The device key makes this box the kiosk that the centre knows, and cannot be had again.
   identity=
@@ -22,9 +23,12 @@ purge_kiosk() {
     rm -rf /var/lib/kiosk-agent
   fi
 
-  # Keys that were put there by hand stay for whoever put them there to remove.
-  rmdir /etc/kiosk-agent 2>/dev/null || [ ! -d /etc/kiosk-agent ] ||
-    echo "kiosk-agent: in /etc/kiosk-agent was left: $(ls -A /etc/kiosk-agent | tr '\n' ' ')"
+  # What was put there by hand is for whoever did it to remove.
+  rmdir /etc/kiosk-agent 2>/dev/null || [ ! -d /etc/kiosk-agent ] || chown -hR root:root /etc/kiosk-agent
+  for left in /etc/kiosk-agent /etc/credstore/kiosk-agent.* /etc/credstore.encrypted/kiosk-agent.* \
+    /etc/systemd/system/kiosk-agent.service.d; do
+    [ ! -e "$left" ] || echo "kiosk-agent: was put there by hand, and left: $left"
+  done
   if getent passwd kiosk-agent >/dev/null; then
     userdel kiosk-agent
   fi
