@@ -222,7 +222,7 @@ create table if not exists centre.gap (
     message_class text not null,
     count bigint,
     first_sequence bigint not null,
-    last_sequence bigint not null check (last_sequence >= first_sequence),
+    last_sequence bigint not null,
     reason text,
     from_time timestamptz,
     to_time timestamptz,
@@ -454,6 +454,7 @@ begin
         else convert_from(decode(box.value, 'base64'), 'UTF8') end;
     content := message -> 'data';
     number := message ->> 'sequence';
+    last := content ->> 'last_sequence';
     if message ->> 'source' is distinct from '/kiosk/' || box.kiosk then
         raise data_exception using message = 'the source is not the kiosk of the topic';
     end if;
@@ -464,6 +465,10 @@ begin
         or coalesce(message ->> 'time', '') !~ '^\d{4}-\d\d-\d\dT'
         or coalesce(message ->> 'timequality', '') not in ('synced', 'unsynced')
         or (number is null) <> (room = 'state') or number not between 1 and 9007199254740991
+        or room in ('state', 'gap') and (
+            last is null or last not between coalesce((content ->> 'first_sequence')::bigint, 0) and 9007199254740991
+            or coalesce((content ->> 'first_sequence')::bigint, 1) < 1
+        )
     then
         raise data_exception using message = 'not a message of a kiosk';
     end if;
@@ -495,7 +500,6 @@ begin
             'late', content ->> 'state' = 'offline'
                 and (content ->> 'session')::bigint < (select session from kiosk where kiosk = box.kiosk)
         );
-        last := content ->> 'last_sequence';
     when 'receipt' then
         -- Names of staff stay with who asked for them.
         if content ->> 'action' like 'identity.%' then
@@ -503,7 +507,6 @@ begin
         end if;
     when 'gap' then
         filed := filed || jsonb_build_object('settled', false);
-        last := content ->> 'last_sequence';
     when 'alarm' then
         filed := filed || jsonb_build_object('event', box.event, 'closed', box.event = 'alarm.cleared' or exists (
             select from alarm where kiosk = box.kiosk and alarm_id = (content ->> 'alarm_id')::uuid and event = 'alarm.cleared'
@@ -521,7 +524,7 @@ begin
         last_seen = greatest(last_seen, seen),
         numbers = case when number is null then numbers else numbers + int8multirange(int8range(number, number, '[]')) end,
         doubled = doubled + coalesce(numbers @> number, false)::int,
-        last_sequence = greatest(last_sequence, last)
+        last_sequence = greatest(last_sequence, case when room in ('state', 'gap') then last end)
     where k.kiosk = box.kiosk;
     if room = 'state' and not (filed -> 'late')::boolean then
         update kiosk k set
@@ -651,7 +654,9 @@ from (
     select
         k.*,
         centre.size(holes) as missing,
-        centre.size(holes) - centre.size(holes * uncounted) - least(centre.size((holes - uncounted) * counted), told) as unexplained,
+        (
+            centre.size(holes) - centre.size(holes * uncounted) - least(centre.size((holes - uncounted) * counted), greatest(told, 0))
+        )::bigint as unexplained,
         h.outbox_rows,
         h.outbox_oldest_s
     from centre.kiosk k
@@ -660,7 +665,7 @@ from (
         select
             coalesce(range_agg(span) filter (where count is not null), '{}') as counted,
             coalesce(range_agg(span) filter (where count is null), '{}') as uncounted,
-            coalesce(sum(count), 0)::bigint as told
+            coalesce(sum(count), 0) as told
         from (
             select g.count, int8range(g.first_sequence, g.last_sequence, '[]') as span
             from centre.gap g where g.kiosk = k.kiosk and not g.settled

@@ -205,6 +205,19 @@ def test_what_is_wrong_is_refused_with_a_reason(centre, kiosk, change, reason):
     assert centre.rows("select * from centre.kiosk") == []
 
 
+def test_numbers_beyond_all_sense_break_no_view(centre, kiosk):
+    """One kiosk that lies must not take the sight of all others."""
+    centre.hears(Kiosk("other-1").say(a_health()), kiosk.say(a_health()))
+    kiosk.lose(3)
+    lies = [a_gap(2, 2**62, 5), a_gap(9, 4, 1), a_birth(1, 2**62)]
+    centre.hears(kiosk.say(data) for data in lies)
+    assert refused(centre) == ["not a message of a kiosk"] * 3
+    centre.hears(kiosk.say(a_gap(2, 3, 2**62 + number)) for number in range(3))
+    centre.hears(kiosk.say(a_birth(2**62, 2**53 - 1)))
+    assert len(centre.rows("select * from centre.fleet")) == 2
+    assert centre.value("select missing - unexplained from centre.loss where missing > 0") == 2
+
+
 def test_a_topic_of_nobody_is_refused(centre, kiosk):
     said = kiosk.say(a_health())
     centre.hears(replace(said, topic="kiosk/v1/baotou-017/up/media/x"))
