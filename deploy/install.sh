@@ -45,8 +45,8 @@ if dpkg-query -W -f '${db:Status-Status}' kiosk-agent 2>/dev/null | grep -qx ins
   fail "kiosk-agent was installed as a Debian package: use apt-get"
 fi
 
-stop() {
-  if running; then
+stop() { # whatever of it is there
+  if running && [ -e /usr/lib/systemd/system/kiosk-agent.service ]; then
     act systemctl stop kiosk-agent-housekeeping.timer kiosk-agent-housekeeping.service kiosk-agent.service
   fi
 }
@@ -125,9 +125,8 @@ if [ -e "$list" ]; then # what an earlier version brought and this one does not
     grep -qxF "$file" "$work/list" || act rm -f "$file"
   done <"$list"
 fi
-cmp -s "$work/list" "$list" || act install -m 0644 "$work/list" "$list"
 
-if [ -z "$changed" ]; then
+if [ -z "$changed" ] && cmp -s "$work/list" "$list"; then
   echo "kiosk-agent is installed and up to date"
   exit 0
 fi
@@ -149,6 +148,7 @@ if running; then
   act systemctl start kiosk-agent-housekeeping.timer
   if systemctl --quiet is-enabled kiosk-agent.service 2>/dev/null; then act systemctl restart kiosk-agent.service; fi
 fi
+act install -m 0644 "$work/list" "$list" # the last: what was broken off before goes on next time
 if [ -n "$new" ]; then
   cat <<TEXT
 Next:
