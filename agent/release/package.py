@@ -42,8 +42,12 @@ class Package:
     def check_payload(self) -> None:
         """Read all of the payload. Raises :class:`ReleaseError` where it is not what was signed."""
         digest = hashlib.sha256()
-        while chunk := self.payload.read(CHUNK_BYTES):
-            digest.update(chunk)
+        try:
+            while chunk := self.payload.read(CHUNK_BYTES):
+                digest.update(chunk)
+        except tarfile.TarError as error:
+            msg = f"its payload cannot be read: {error}"
+            raise ReleaseError(msg) from None
         self.payload.seek(0)
         if digest.hexdigest() != self.signed.manifest.payload_sha256:
             msg = "the payload is not the one that was signed"
@@ -102,9 +106,12 @@ def open_package(file: BinaryIO, keys: KeySet) -> Iterator[Package]:
         msg = f"this is no release file: {error}"
         raise ReleaseError(msg) from None
     with tar:
-        document = _member(tar, MANIFEST, limit=MAX_MANIFEST_BYTES).read()
         try:
+            document = _member(tar, MANIFEST, limit=MAX_MANIFEST_BYTES).read()
             signed = open_manifest(document, keys)
+        except tarfile.TarError as error:
+            msg = f"this is no release file: {error}"
+            raise ReleaseError(msg) from None
         except ContractError as error:
             msg = f"the signature of the release does not hold: {error}"
             raise ReleaseError(msg) from None

@@ -116,7 +116,7 @@ def python_of(interpreter: Path) -> str:
 def version_of(tree: Path) -> str:
     """Ask a tree for the version of its agent. Raises :class:`ReleaseError`."""
     question = "import agent; print(agent.VERSION)"
-    return _run(tree / "bin" / "python", "-I", "-c", question).strip()
+    return _run(tree / "bin" / "python", "-I", "-B", "-c", question).strip()
 
 
 def _find_uv(project: Path) -> Path:

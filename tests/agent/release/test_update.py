@@ -36,6 +36,9 @@ BAD = {
 }
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 class Service:
     """Does what systemd does: starts the agent, and again whenever it ends."""
 
