@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 import datetime as dt
-import itertools
 import os
+import random
 import re
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast
 
-from agent.broker import HOST, free_port
-from console.ca import CertificateAuthority, utc_now
+from agent.broker import HOST
+from console.ca import CertificateAuthority
 from console.ca_acl import mosquitto_acl
 from console.ca_index import Role
 from console.ca_request import make_request
@@ -26,23 +27,22 @@ SOON_S = 10.0
 _PASSPHRASE = "a passphrase of the tests"
 
 
+def _port() -> int:
+    """Return a port that no outgoing connection gets by chance while the broker is down."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+
+
 @dataclass(frozen=True)
 class Ports:
     """Where the shipped configuration listens."""
 
-    kiosks: int = field(default_factory=free_port)
-    people: int = field(default_factory=free_port)
-    web: int = field(default_factory=free_port)
-
-
-class Seconds:
-    """The time, but no second twice: of two revocation lists of one second the older counts."""
-
-    def __init__(self) -> None:
-        self._ahead = itertools.count()
-
-    def __call__(self) -> dt.datetime:
-        return utc_now() + dt.timedelta(seconds=next(self._ahead))
+    kiosks: int = field(default_factory=_port)
+    people: int = field(default_factory=_port)
+    web: int = field(default_factory=_port)
 
 
 class Authorities:
@@ -52,7 +52,7 @@ class Authorities:
         self.folder = folder
         self._made = 0
         self.kiosks, self.people = (
-            CertificateAuthority.create(folder / name, name, _PASSPHRASE, now=Seconds())
+            CertificateAuthority.create(folder / name, name, _PASSPHRASE)
             for name in ("kiosks", "people")
         )
 
