@@ -128,12 +128,16 @@ def dispatch(
     if sending.sign_to is not None:
         sign_to(drafts, keys, sending.sign_to)
         return
-    action = drafts[0].action
+    ask_before_all(settings, drafts, fleet)
+    sender = Sender(keys=keys, timeout_s=sending.timeout or patience_s(drafts[0].action))
+    send(settings, drafts, sender, sending, fleet, save=save)
+
+
+def ask_before_all(settings: ConsoleSettings, drafts: Sequence[Draft], fleet: Fleet) -> None:
+    """Let a person think again before a command goes to every kiosk."""
     if fleet.every and not fleet.yes and sys.stdin.isatty():
         question = LANGUAGES[settings.lang].send_question
-        terminal.confirm(question.format(action, len(drafts)))
-    sender = Sender(keys=keys, timeout_s=sending.timeout or patience_s(action))
-    send(settings, drafts, sender, sending, fleet, save=save)
+        terminal.confirm(question.format(drafts[0].action, len(drafts)))
 
 
 def send_file(

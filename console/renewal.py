@@ -10,7 +10,7 @@ from console import files
 from console.arguments import checked
 from console.ca import CertificateAuthority
 from console.ca_index import Issued
-from console.dispatch import deliver, drafts_of, finish, keys_of
+from console.dispatch import ask_before_all, deliver, drafts_of, finish, keys_of
 from console.errors import ConsoleError, RequestError
 from console.options import Fleet, Sending
 from console.order import Draft
@@ -136,6 +136,7 @@ def _ask(
         choice=fleet,
         ttl_s=sending.ttl_s,
     )
+    ask_before_all(settings, drafts, fleet)
     return _deliver(settings, drafts, sending, fleet)
 
 

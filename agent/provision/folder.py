@@ -46,23 +46,26 @@ class IdentityFolder:
         self._roots, self._request = path / "roots.pem", path / "device.csr"
         self._next_key, self._next_request = path / "next.key", path / "next.csr"
         self._next_certificate, self._next_roots = path / "next.crt", path / "next-roots.pem"
+        self._given_up = False
+        """A trial is lost, also where a disk that fails still holds its files."""
 
     # -- what is there ---------------------------------------------------------------------
 
     def in_use(self) -> TlsOptions:
         """Return the files to connect with: those on trial, where there is a trial."""
-        if self._next_certificate.exists():
+        new = not self._given_up
+        if new and self._next_certificate.exists():
             certificate: Path | None = self._next_certificate
             key: Path | None = self._next_key if self._next_key.exists() else self._key
         else:
             given = self._certificate.exists() and self._key.exists()
             certificate, key = (self._certificate, self._key) if given else (None, None)
-        roots = self._next_roots if self._next_roots.exists() else self._roots
+        roots = self._next_roots if new and self._next_roots.exists() else self._roots
         return TlsOptions(roots if roots.exists() else None, certificate, key)
 
     def on_trial(self) -> bool:
         """Whether something new has to prove itself."""
-        if self._taken_over:
+        if self._taken_over or self._given_up:
             return False
         return self._next_certificate.exists() or self._next_roots.exists()
 
@@ -171,6 +174,7 @@ class IdentityFolder:
         Raises:
             CertificateError: the certificate does not belong to the open request.
         """
+        self.settle()
         if chain is not None:
             if not self.request_is_open or not self._next_key.exists():
                 msg = "no request is open: send certificate.request, and have its answer signed"
@@ -178,10 +182,12 @@ class IdentityFolder:
             if not chain.is_for(_read(self._next_key), _read(self._next_request)):
                 msg = "it belongs to another key than the one of the open request"
                 raise CertificateError(msg)
+        self._drop_trial()  # one that was given up while the disk failed
         if roots is not None:
             write_atomically(self._next_roots, write_certificates(roots))
         if chain is not None:
             write_atomically(self._next_certificate, chain.pem)
+        self._given_up = False
 
     def take_over(self) -> None:
         """Let what was on trial stay. After the key, :meth:`settle` can always finish it."""
@@ -192,8 +198,8 @@ class IdentityFolder:
     def end_trial(self) -> None:
         """Go back to what was in force before the trial; the request stays open."""
         if not self._taken_over:
-            _remove(self._next_certificate)
-            _remove(self._next_roots)
+            self._given_up = True
+            self._drop_trial()
 
     def settle(self) -> None:
         """Finish what a power cut interrupted; a trial stays one."""
@@ -214,6 +220,10 @@ class IdentityFolder:
         if self._next_certificate.exists():
             _move(self._next_certificate, self._certificate)
             _remove(self._next_request)
+
+    def _drop_trial(self) -> None:
+        _remove(self._next_certificate)
+        _remove(self._next_roots)
 
     def _request_of_key(self, kiosk: str) -> bytes:
         key = software_key(_read(self._key))

@@ -243,6 +243,30 @@ def test_disk_fails_while_a_won_trial_is_taken_over(
     }
 
 
+def test_disk_fails_while_a_trial_is_taken_back(
+    folder: IdentityFolder, root: Authority, monkeypatch: pytest.MonkeyPatch
+):
+    """The old identity is in use all the same, and a later trial is not mixed with what is left."""
+    before = usable(folder)
+    folder.begin_trial(renewed(folder, root), [Authority("Wrong root").certificate])
+
+    def unlink(*_) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    with pytest.raises(OSError, match="Read-only"):
+        folder.end_trial()
+    assert usable(folder) == before
+    assert not folder.on_trial()
+    with pytest.raises(OSError, match="Read-only"):
+        folder.begin_trial(renewed(folder, root), None)
+    assert usable(folder) == before
+    monkeypatch.undo()
+    chain = renewed(folder, root)
+    folder.begin_trial(chain, None)
+    assert usable(folder) == (chain.pem, before[1])
+
+
 def test_only_the_open_request_can_be_answered(folder: IdentityFolder, root: Authority):
     with pytest.raises(CertificateError, match="no request is open"):
         folder.begin_trial(folder.chain(), None)
