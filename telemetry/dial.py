@@ -14,9 +14,9 @@ from paho.mqtt import client as paho
 from contract.wire import format_time
 from telemetry.transport import (
     ConnectOptions,
-    DateError,
     LinkError,
     NotAuthorisedError,
+    PassingTlsError,
     RefusedError,
     TlsError,
     TlsOptions,
@@ -255,18 +255,27 @@ def explain_tls(where: str, error: ssl.SSLError) -> LinkError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _not_trusted(where, error)
     reason = _reason(error)
-    if "CERTIFICATE_REQUIRED" in reason:
-        return NotAuthorisedError(f"{where} demands a client certificate, and none is set")
-    if "ALERT" in reason and any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA")):
-        return NotAuthorisedError(f"{where} refused our client certificate: {reason}")
-    if "HANDSHAKE_FAILURE" in reason:
-        msg = f"{where} ended the TLS handshake: perhaps it demands a client certificate"
-        return NotAuthorisedError(msg)
+    if (refusal := _refusal(where, reason)) is not None:
+        return NotAuthorisedError(refusal)
     # How an abrupt end of the handshake is called depends on the version of OpenSSL.
     ended = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-    if ended or reason in {"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING"}:
+    if ended or reason == "UNEXPECTED_EOF_WHILE_READING":
+        msg = f"{where} ended the TLS handshake: it is going down, or does not speak TLS ({reason})"
+        return PassingTlsError(msg)
+    if reason == "WRONG_VERSION_NUMBER":
         return TlsError(f"{where} does not speak TLS: wrong port, or TLS is off there ({reason})")
     return TlsError(f"TLS with {where} failed: {reason}")
+
+
+def _refusal(where: str, reason: str) -> str | None:
+    """What the broker has against our certificate; ``None``: something else is wrong."""
+    if "CERTIFICATE_REQUIRED" in reason:
+        return f"{where} demands a client certificate, and none is set"
+    if "ALERT" in reason and any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA")):
+        return f"{where} refused our client certificate: {reason}"
+    if "HANDSHAKE_FAILURE" in reason:
+        return f"{where} ended the TLS handshake: perhaps it demands a client certificate"
+    return None
 
 
 def _not_trusted(where: str, error: ssl.SSLCertVerificationError) -> TlsError:
@@ -274,7 +283,7 @@ def _not_trusted(where: str, error: ssl.SSLCertVerificationError) -> TlsError:
     if error.verify_code not in _DATES:
         return TlsError(msg)
     now = format_time(datetime.now(UTC))
-    return DateError(
+    return PassingTlsError(
         f"{msg} by this machine's clock ({now}); where that is wrong, time synchronisation mends it"
     )
 

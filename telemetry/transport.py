@@ -5,7 +5,7 @@ LinkError                     there is no line to the broker, or not any more
 ├── LineLostError             it stood and broke: cut, reset, silent
 │   └── HungUpError           the broker closed it and did not say why
 ├── TlsError                  the broker's certificate is not trusted, or our files are unusable
-│   └── DateError             it is not valid at the time that our clock shows
+│   └── PassingTlsError       it may pass by itself: our clock is wrong, the broker just stops
 ├── NotAuthorisedError        user name, password, client certificate or a right is missing
 ├── SessionTakenError         another client connected with the same client id
 ├── ServerBusyError           the broker is overloaded, shutting down or out of quota
@@ -54,8 +54,8 @@ class TlsError(LinkError):
     retryable = False
 
 
-class DateError(TlsError):
-    """The broker's certificate is not valid yet, or not any more, by our clock.
+class PassingTlsError(TlsError):
+    """It may pass by itself: our clock is wrong, or the broker went down in the handshake.
 
     A kiosk that starts in 1970 has to try again until its clock is right.
     """

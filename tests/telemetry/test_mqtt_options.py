@@ -24,10 +24,10 @@ from telemetry.transport import (
     SUCCESS,
     Connection,
     ConnectOptions,
-    DateError,
     LineLostError,
     LinkError,
     NotAuthorisedError,
+    PassingTlsError,
     RefusedError,
     TlsError,
     TlsOptions,
@@ -189,7 +189,9 @@ async def test_dates_by_our_clock(
     authority = Authority("Root")
     files = authority.broker(tmp_path / "b", since=datetime.now(UTC) + timedelta(days=days))
     broker = start_mosquitto(tls=files)
-    with pytest.raises(DateError, match=rf"{said} by this machine's clock \(2\d{{3}}-") as error:
+    with pytest.raises(
+        PassingTlsError, match=rf"{said} by this machine's clock \(2\d{{3}}-"
+    ) as error:
         await connect(broker.port, tls=TlsOptions(files.ca))
     assert error.value.retryable
 
@@ -235,6 +237,21 @@ async def test_tls_to_a_plain_port(
     """TLS to a port that speaks plain MQTT is told as that."""
     with pytest.raises(LinkError, match=r"does not speak TLS|failed to shake hands"):
         await connect(iotcore.port, tls=TlsOptions(certificates.ca))
+
+
+async def test_broker_that_goes_down_in_the_handshake(certificates: Certificates, connect: Connect):
+    """It is tried again soon: that is how a restart looks."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(16)
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with pytest.raises(LinkError) as error:
+            await connect(port, tls=TlsOptions(certificates.ca))
+    assert error.value.retryable
 
 
 async def test_plain_to_a_tls_port(
