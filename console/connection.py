@@ -8,11 +8,14 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aiomqtt
+from paho.mqtt import client as paho
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
-from console.errors import BrokerError, SettingsError
+from console.errors import BrokerError, DeniedError, SettingsError
 from console.settings import ConsoleSettings
 
 CONNECT_TIMEOUT_S = 10.0
@@ -26,6 +29,8 @@ _REFUSALS: Final = {
     138: "this client is banned",
     140: "the broker wants another way to authenticate",
 }
+_NOT_AUTHORISED = 135
+_REFUSED_TOPIC = "this user or certificate may not write there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,45 @@ class Arrival:
     retained: bool
 
 
+class Client(aiomqtt.Client):
+    """Knows of a PUBACK what the library keeps to itself: that the broker did not take it."""
+
+    _refusals = 0
+    _refusal: ReasonCode | None = None
+
+    async def offer(
+        self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None = None
+    ) -> None:
+        """Publish with QoS 1.
+
+        Raises:
+            DeniedError: the broker does not let this user write there, or takes no more.
+            aiomqtt.MqttError: the line broke.
+        """
+        before = self._refusals
+        await self.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        if self._refusals > before:  # of a message beside this one perhaps: one right for all
+            code = self._refusal
+            why = _REFUSED_TOPIC if code is not None and code.value == _NOT_AUTHORISED else code
+            msg = f"the broker did not take what was to go to {topic}: {why}"
+            raise DeniedError(msg)
+
+    def _on_publish(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        mid: int,
+        reason_code: ReasonCode,
+        properties: Properties,
+    ) -> None:
+        if reason_code.is_failure:
+            self._refusals += 1
+            self._refusal = reason_code
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+
 @asynccontextmanager
-async def connect(settings: ConsoleSettings) -> AsyncIterator[aiomqtt.Client]:
+async def connect(settings: ConsoleSettings) -> AsyncIterator[Client]:
     """Connect for the time of the body.
 
     Raises:
@@ -48,7 +90,7 @@ async def connect(settings: ConsoleSettings) -> AsyncIterator[aiomqtt.Client]:
     address = settings.address
     password = await asyncio.to_thread(settings.read_password)
     tls = await asyncio.to_thread(_tls, settings) if address.tls else None
-    client = aiomqtt.Client(
+    client = Client(
         address.host,
         address.port,
         username=settings.user,

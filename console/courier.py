@@ -13,8 +13,8 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from console.connection import Arrival, arrival, cancelled, connect
-from console.errors import BrokerError
+from console.connection import Arrival, Client, arrival, cancelled, connect
+from console.errors import BrokerError, DeniedError
 from console.order import Order
 from console.outcome import Conversation, Ending, Outcome, read_receipt
 from console.settings import ConsoleSettings
@@ -36,7 +36,7 @@ OnReceipt = Callable[[Envelope[Receipt]], None]
 class _Line:
     """One connection to the broker while it lasts."""
 
-    client: aiomqtt.Client
+    client: Client
     broken: asyncio.Event = field(default_factory=asyncio.Event)
     _topics: set[str] = field(default_factory=set)
     _subscribing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -104,6 +104,7 @@ class Courier:
             with_media: wait also for what the kiosk publishes for a command that succeeded.
 
         Raises:
+            DeniedError: the broker does not take it from this user.
             SettingsError: see :func:`~console.connection.connect`.
         """
         loop = asyncio.get_running_loop()
@@ -175,6 +176,10 @@ class Courier:
                 await _repeat(line.client, topics.command, letter)
             except aiomqtt.MqttError:
                 await asyncio.sleep(RETRY_S)
+            except DeniedError as error:
+                if not letter.ended.done():
+                    letter.ended.set_exception(error)
+                return
             else:
                 await line.broken.wait()
 
@@ -201,7 +206,7 @@ class Courier:
             letter.ended.set_result(outcome)
 
 
-async def _repeat(client: aiomqtt.Client, topic: str, letter: _Letter) -> None:
+async def _repeat(client: Client, topic: str, letter: _Letter) -> None:
     """Publish until it is accepted, or there is no time left for it."""
     order, accepted = letter.order, letter.conversation.accepted
     for pause in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
@@ -211,7 +216,7 @@ async def _repeat(client: aiomqtt.Client, topic: str, letter: _Letter) -> None:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = math.ceil(left_s)
         letter.sent = True
-        await client.publish(topic, order.payload, qos=1, retain=False, properties=properties)
+        await client.offer(topic, order.payload, retain=False, properties=properties)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await accepted.wait()

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import aiomqtt
-
-from console.connection import arrival, cancelled, connect
+from console.connection import Client, arrival, cancelled, connect
 from console.courier import RETRY_S
-from console.errors import BrokerError
+from console.errors import BrokerError, DeniedError
 from console.outcome import Outcome
 from console.settings import ConsoleSettings
 from contract import ContractError, Topics, open_message
@@ -73,6 +71,7 @@ async def put(
         report: told why there is no connection, and ``None`` when there is one.
 
     Raises:
+        DeniedError: the broker does not take it from this user.
         SettingsError: see :func:`~console.connection.connect`.
     """
     verdict = Verdict(desired)
@@ -84,6 +83,8 @@ async def put(
                     report(None)
                     topics = Topics(desired.kiosk, settings.root)
                     await _publish(client, topics, document, verdict, on_news)
+            except DeniedError:
+                raise
             except BrokerError as error:
                 report(str(error))
                 await asyncio.sleep(RETRY_S)
@@ -104,7 +105,7 @@ async def put(
 
 
 async def _publish(
-    client: aiomqtt.Client,
+    client: Client,
     topics: Topics,
     document: bytes,
     verdict: Verdict,
@@ -113,7 +114,7 @@ async def _publish(
     for suffix in (ConfigReport.SUFFIX, ConfigChanged.SUFFIX):
         await client.subscribe(topics.up(suffix), qos=1)
     verdict.published = True
-    await client.publish(topics.config, document, qos=1, retain=True)
+    await client.offer(topics.config, document, retain=True)
     async for message in client.messages:
         said = verdict.text
         verdict.hear(arrival(message).payload)

@@ -8,6 +8,7 @@ ConsoleError             anything that the operator has to know, in a sentence
 ├── AuthorityError       the CA's folder is missing, damaged, or cannot do what is asked
 ├── ReceivedError        what a command brought back is not what the kiosk said it sent
 └── BrokerError          no connection to the broker, or not any more
+    └── DeniedError      the broker does not take a message from this user
 """
 
 
@@ -50,3 +51,7 @@ class BrokerError(ConsoleError):
     """There is no connection to the broker, or not any more."""
 
     exit_code = 6
+
+
+class DeniedError(BrokerError):
+    """The broker does not take a message from this user."""

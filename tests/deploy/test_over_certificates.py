@@ -35,7 +35,7 @@ def kioskctl(broker: str, tls: TlsOptions, *words: str | Path):
 
 
 def test_a_kiosk_in_service(tmp_path, broker):
-    """It comes online with its certificate; an order comes in over TLS, another over WebSocket."""
+    """It comes online; orders come in over TLS and WebSocket; who may not order is told so."""
     wang = broker.authorities.certify("wang", "operator")
     viewer = broker.authorities.certify("zhao", "viewer")
     kiosk = broker.authorities.certify("k1")
@@ -57,8 +57,16 @@ def test_a_kiosk_in_service(tmp_path, broker):
         seen = kioskctl(people, viewer, "watch", "--json", "--seconds", "2")
         row = json.loads(seen.stdout.splitlines()[-1])
         assert (row["kiosk"], row["state"]) == ("k1", "online")
-        denied = kioskctl(people, viewer, *order, "--timeout", "3")
-        assert denied.returncode == 5
+        settings = tmp_path / "night.toml"
+        settings.write_text("[health]\ninterval_s = 5\n")
+        push = ("config", "push", "k1", settings, "--retain", "--key", agent.key_file)
+        for words, suffix in ((order, "command"), (push, "config")):
+            denied = kioskctl(people, viewer, *words)
+            assert denied.returncode == 6
+            assert denied.stderr.endswith(
+                f"the broker did not take what was to go to kiosk/v1/k1/down/{suffix}: "
+                "this user or certificate may not write there\n"
+            )
     finally:
         agent.close()
 
