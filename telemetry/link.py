@@ -120,6 +120,8 @@ class Link:
         self._connection: Connection | None = None
         self._hang_ups: deque[float] = deque(maxlen=TWIN_HANG_UPS)
         self._changed = asyncio.Event()
+        self._handled = 0
+        """Messages from the broker, over all connections."""
         self.state = LinkState.WAITING
         self.session = 0
         self.connects = 0
@@ -295,19 +297,15 @@ class Link:
             error = first if isinstance(first, LinkError) else LinkError(str(first))
         finally:
             ended.cancel()
+        if (me := asyncio.current_task()) is not None and me.cancelling():
+            # Told to end as the line broke: a task group then raises the one, not the other.
+            raise asyncio.CancelledError
         return error
 
     async def _greet(self, connection: Connection, sender: Sender) -> None:
         """Subscribe, say hello, then send."""
         for subscription in self._handlers.values():
-            try:
-                async with asyncio.timeout(self._settings.connect_timeout_s):
-                    await connection.subscribe(
-                        subscription.topic, retain_handling=subscription.retain_handling
-                    )
-            except TimeoutError:
-                msg = f"the broker did not answer the subscription to {subscription.topic}"
-                raise LineLostError(msg) from None
+            await self._subscribe(connection, subscription)
         refusal = await self._voice.say_state(connection, "online", self.session)
         if refusal is not None:
             raise refusal
@@ -322,6 +320,31 @@ class Link:
         )
         await sender.run()
 
+    async def _subscribe(self, connection: Connection, subscription: Subscription) -> None:
+        """Wait for the answer as long as anything comes: what the broker kept for us comes first.
+
+        A line that was given up in the midst of that would never get through it.
+        """
+        asking = asyncio.ensure_future(
+            connection.subscribe(subscription.topic, retain_handling=subscription.retain_handling)
+        )
+        try:
+            while not asking.done():
+                handled = self._handled
+                patience = asyncio.ensure_future(
+                    self._clock.sleep(self._settings.connect_timeout_s)
+                )
+                try:
+                    await asyncio.wait((asking, patience), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    patience.cancel()
+                if not asking.done() and self._handled == handled:
+                    msg = f"the broker did not answer the subscription to {subscription.topic}"
+                    raise LineLostError(msg)
+            await asking
+        finally:
+            asking.cancel()
+
     async def _listen(self, connection: Connection) -> None:
         while True:
             message = await connection.next_message()
@@ -329,6 +352,7 @@ class Link:
             if subscription is not None:
                 await self._handle(subscription, message)
             connection.acknowledge(message)
+            self._handled += 1
 
     async def _handle(self, subscription: Subscription, message: Incoming) -> None:
         """Hand a message on until it is taken: what is not acknowledged blocks those behind it."""

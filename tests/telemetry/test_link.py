@@ -18,6 +18,7 @@ from telemetry.link import Link, LinkState, Subscription
 from telemetry.outbox import Outbox
 from telemetry.settings import LinkSettings, OutboxSettings
 from telemetry.transport import (
+    ConnectOptions,
     Incoming,
     LineLostError,
     LinkError,
@@ -29,6 +30,7 @@ from telemetry.transport import (
 from telemetry.voice import Birth
 from tests.support.clock import START, ManualClock
 from tests.support.fake_broker import FakeBroker
+from tests.support.fake_line import FakeConnection
 from tests.support.messages import TOPICS, message, put, put_all
 from tests.telemetry.conftest import StartOutbox
 
@@ -44,6 +46,7 @@ class Kiosk:
         self.denied: list[tuple[str, int]] = []
         self.received: list[Incoming] = []
         self.handler_fails = 0
+        self.handle_s = 0.0
         self.jitter = 1.0
         self.version = 0
         self.more: dict[str, Any] = {}
@@ -73,6 +76,7 @@ class Kiosk:
             self.handler_fails -= 1
             msg = "disk full"
             raise OSError(msg)
+        await self.clock.sleep(self.handle_s)
         self.received.append(incoming)
 
     async def until(self, condition: Callable[[], bool], step_s: float = 0.05) -> None:
@@ -159,6 +163,52 @@ async def test_birth_and_will_carry_the_same_session(start, broker: FakeBroker):
     retained = open_message(broker.retained(TOPICS.state) or b"").data
     assert isinstance(retained, State)
     assert retained.session == 2
+
+
+async def test_the_answer_behind_what_was_kept_is_waited_for(
+    start, broker: FakeBroker, monkeypatch
+):
+    """A broker may deliver what it kept before it answers a subscription, however long it takes."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    answer = FakeConnection.subscribe
+
+    async def answer_last(self: FakeConnection, *asked: Any, **more: Any) -> None:
+        while self.session.waiting or self.session.in_flight:
+            await broker.clock.sleep(1)
+        await answer(self, *asked, **more)
+
+    monkeypatch.setattr(FakeConnection, "subscribe", answer_last)
+    broker.cut("k1")
+    centre = await broker.transport().connect(ConnectOptions("", 0, "centre"))
+    for number in range(5):
+        centre.publish(TOPICS.command, b"%d" % number, on_ack=lambda _: None)
+    kiosk.handle_s = 0.8 * LinkSettings().connect_timeout_s
+    await kiosk.until(lambda: kiosk.link.connects == 2, step_s=0.5)
+    assert [one.payload for one in kiosk.received] == [b"0", b"1", b"2", b"3", b"4"]
+    assert len([options for options in broker.connects if options.client_id == "k1"]) == 2
+
+
+async def test_stopped_in_the_moment_of_a_cut(start, broker: FakeBroker):
+    """A line that breaks at the same time does not keep the link from ending."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    broker.cut("k1")
+    kiosk.task.cancel()
+    await kiosk.until(kiosk.task.done)
+    assert kiosk.task.cancelled()
+    assert kiosk.link.state is LinkState.STOPPED
+
+
+async def test_a_subscription_that_nobody_answers_ends_the_line(start, broker, monkeypatch):
+    async def never(*_: Any, **__: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(FakeConnection, "subscribe", never)
+    kiosk = await start(broker)
+    await kiosk.until(lambda: kiosk.link.last_error is not None, step_s=0.5)
+    assert isinstance(kiosk.link.last_error, LineLostError)
+    assert f"did not answer the subscription to {TOPICS.command}" in str(kiosk.link.last_error)
 
 
 async def test_session_number_survives_a_restart(start, broker: FakeBroker):
