@@ -58,6 +58,8 @@ class Rules:
     """On the average so long between two messages that nobody asked for."""
     chance: random.Random
     link: LinkSettings
+    at_once: asyncio.Semaphore
+    """So many connect at the same moment: all of them share one process and its threads."""
     tls: TlsOptions | None = None
     on_change: Callable[["SimulatedKiosk"], None] = lambda _: None
     """Called when a kiosk came online, or is not any more."""
@@ -129,7 +131,8 @@ class SimulatedKiosk:
         """Live through one connection; returns why it ended."""
         self._session += 1
         try:
-            connection = await self._rules.transport.connect(self._options())
+            async with self._rules.at_once:
+                connection = await self._rules.transport.connect(self._options())
         except LinkError as error:
             return error
         listening = asyncio.create_task(self._listen(connection))

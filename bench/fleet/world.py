@@ -28,6 +28,7 @@ from telemetry.settings import LinkSettings
 
 BACK_S = 900.0
 """Longer is not waited for a fleet; the agent's longest pause between two tries is 300 s."""
+AT_ONCE = 50
 _SETTLE_S = 120.0
 _LOOK_S = 0.1
 _COMMAND_S = 60.0
@@ -104,6 +105,7 @@ class World:
             every_s=plan.every_s,
             chance=self._chance,
             link=LinkSettings(),
+            at_once=asyncio.Semaphore(AT_ONCE),
             tls=tls,
             on_change=self._changed,
         )
