@@ -201,8 +201,11 @@ class CertificateAuthority:
         """Return the revocation list in PEM.
 
         It is valid as long as the root: a broker refuses everybody once its list has run out.
+
+        Raises:
+            AuthorityError: the root is no longer valid, or the index cannot be written.
         """
-        now = self._now()
+        now = self._valid_now()
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._root.subject)
@@ -221,6 +224,13 @@ class CertificateAuthority:
                 )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
+    def _valid_now(self) -> dt.datetime:
+        now = self._now()
+        if now >= self._root.not_valid_after_utc:
+            msg = "the root has run out; make a new CA and let both be trusted for a while"
+            raise AuthorityError(msg)
+        return now
+
     def _issue(
         self,
         name: str,
@@ -229,10 +239,7 @@ class CertificateAuthority:
         days: int,
         *purpose: x509.ExtensionType,
     ) -> bytes:
-        now = self._now()
-        if not now < self._root.not_valid_after_utc:
-            msg = "the root has run out; make a new CA and let both be trusted for a while"
-            raise AuthorityError(msg)
+        now = self._valid_now()
         builder = (
             x509.CertificateBuilder()
             .subject_name(

@@ -39,7 +39,7 @@ def mosquitto_acl(issued: Iterable[Issued], root: str, now: float) -> str:
         MalformedError: the root cannot be part of a topic.
     """
     check_root(root)
-    entries = list(issued)
+    entries = [entry for entry in issued if entry.role != "server"]
     roles = {entry.name: entry.role for entry in entries if entry.valid_at(now)}
     revoked = {entry.name for entry in entries if entry.revoked is not None} - roles.keys()
     lines = [

@@ -144,7 +144,10 @@ def ca_acl(
     context: typer.Context,
     *,
     folder: Annotated[
-        list[Path] | None, typer.Option(help="A CA whose certificates count. Repeatable.")
+        list[Path] | None,
+        typer.Option(
+            envvar="KIOSKCTL_CA_FOLDER", help="A CA whose certificates count. Repeatable."
+        ),
     ] = None,
     out: Out,
 ) -> None:

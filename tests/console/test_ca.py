@@ -207,8 +207,9 @@ def test_no_certificate_outlives_the_root(authority, calendar):
     root = x509.load_pem_x509_certificate(authority.root_pem)
     assert certificate.not_valid_after_utc == root.not_valid_after_utc
     calendar.now += dt.timedelta(days=101)
-    with pytest.raises(AuthorityError, match="has run out"):
-        authority.sign(sha256_request("k-1"))
+    for late in (lambda: authority.sign(sha256_request("k-1")), authority.crl):
+        with pytest.raises(AuthorityError, match="has run out"):
+            late()
 
 
 def test_revoked_certificates_are_on_the_list(authority, calendar):
@@ -294,6 +295,8 @@ def test_rights_follow_from_what_is_in_force(authority, calendar):
     authority.revoke("k-1")
     authority.revoke("k-2")
     authority.sign(make_request("k-2")[1])
+    authority.sign_server(make_request("broker")[1], ["k-9"])
+    authority.revoke("k-9")
 
     def users():
         text = mosquitto_acl(authority.issued(), "kiosk/v1", calendar.now.timestamp())
