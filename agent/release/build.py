@@ -37,6 +37,7 @@ def build_release(
     interpreter = tree / "bin" / "python"
     version, python, arch = version_of(tree), python_of(interpreter), machine_arch()
     path = out / f"kiosk-agent-{version}-{arch}.release"
+    _check_compiled(tree, python)
     try:
         with tempfile.TemporaryFile(dir=out) as payload:
             files = tuple(_pack(tree, payload))
@@ -65,6 +66,15 @@ def build_release(
         msg = f"the release cannot be written: {error}"
         raise ReleaseError(msg) from None
     return path, manifest
+
+
+def _check_compiled(tree: Path, python: str) -> None:
+    """Raise :class:`ReleaseError` where Python would write beside what was signed, on the kiosk."""
+    suffix = f"cpython-{python.replace('.', '')}.pyc"
+    for source in (tree / "lib").rglob("*.py"):
+        if not (source.parent / "__pycache__" / f"{source.stem}.{suffix}").exists():
+            msg = f"{source} is not compiled: agent.release.tree makes trees that are"
+            raise ReleaseError(msg)
 
 
 def _pack(tree: Path, payload: BinaryIO) -> Iterator[ReleaseFile]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from telemetry.settings import Section
 
@@ -40,3 +40,10 @@ class UpdateSettings(Section):
     max_starts: int = Field(
         default=3, ge=1, le=20, description="As does one that was started more often than this."
     )
+
+    @model_validator(mode="after")
+    def _can_be_confirmed(self) -> "UpdateSettings":
+        if self.deadline_s <= self.confirm_s:
+            msg = "deadline_s must be larger than confirm_s: nothing could ever be confirmed"
+            raise ValueError(msg)
+        return self

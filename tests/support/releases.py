@@ -70,6 +70,7 @@ def tiny_tree(into: Path, version: str = "1.1.0", more: Mapping[str, bytes] | No
         path = into / SITE / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    compile_tree(into / SITE, running_interpreter())
     furnish(into, running_interpreter())
     return into
 

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,7 @@ def test_good_release_is_unpacked_whole(tmp_path, install, release):
     assert all_files(slot) == sorted(
         ["bin/python", SIGNED, "pyvenv.cfg"]
         + [f"{SITE}/agent/{name}" for name in ("__init__.py", "data.bin")]
+        + [f"{SITE}/agent/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"]
     )
     assert stat.S_IMODE((slot / SITE / "agent/data.bin").stat().st_mode) == 0o644
     asked = [slot / "bin/python", "-I", "-B", "-c", "import agent; print(agent.VERSION)"]
