@@ -224,7 +224,7 @@ def test_good_release_over_https_stays(kiosk, operator, server, trees):
     lost = operator.wait("up/event/update.changed", lambda data: data["outcome"] == "lost")
     assert (lost["version"], lost["before"]) == ("1.1.0", "1.2.0")
     assert "a package with version 1.2.0 was installed since" in lost["text"]
-    wait_until(lambda: all_files(kiosk.releases.folder) == ["state.json"])
+    wait_until(lambda: [path.name for path in kiosk.releases.folder.iterdir()] == ["state.json"])
 
 
 @pytest.mark.slow
