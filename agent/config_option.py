@@ -18,7 +18,12 @@ ConfigOption = Annotated[
 
 def settings_path(config: Path | None) -> Path | None:
     """Return the file to read; ``None`` where there is none."""
-    return DEFAULT_FILE if config is None and DEFAULT_FILE.exists() else config
+    if config is not None:
+        return config
+    try:
+        return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+    except PermissionError:  # whoever reads it says so
+        return DEFAULT_FILE
 
 
 def load_settings(config: Path | None) -> "Settings":
