@@ -55,7 +55,8 @@ def release_build(
         Path | None, typer.Option(help="Take a tree that was built; else one is made of PROJECT.")
     ] = None,
     extra: Annotated[
-        list[str] | None, typer.Option(help="An optional dependency, such as gpio; repeatable.")
+        list[str] | None,
+        typer.Option(help="Optional dependency; default: gpio, as in the package."),
     ] = None,
 ) -> None:
     """Make a release of a checkout, with the packages of its lock, and sign it.
@@ -67,13 +68,13 @@ def release_build(
 
     from agent.release.build import build_release
     from agent.release.package import digest_of
-    from agent.release.tree import build_tree
+    from agent.release.tree import PACKAGED_EXTRAS, build_tree
 
     keys = [_read(path) for path in key]
     with tempfile.TemporaryDirectory(dir=out, prefix=".release-") as work:
         if tree is None:
             tree = Path(work, "tree")
-            build_tree(project.resolve(), tree, extras=extra or ())
+            build_tree(project.resolve(), tree, extras=extra or PACKAGED_EXTRAS)
         path, manifest = build_release(tree, out, keys, built=datetime.now(UTC))
     with path.open("rb") as file:
         _tell(path, manifest, digest_of(file), tuple(one.kid for one in keys), as_json=False)

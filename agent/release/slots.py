@@ -85,9 +85,14 @@ class State(_Kept):
         default={}, description="The boot in which all of a slot's hashes were found good."
     )
 
-    def free_slot(self) -> SlotName:
-        """Return the slot that the next release may be unpacked into."""
-        return "b" if self.current is not None and self.current.name == "a" else "a"
+    def free_slot(self, running: str | None = None) -> SlotName:
+        """Return the slot that the next release may be unpacked into.
+
+        Args:
+            running: the slot that runs, whatever is written here: somebody may have removed it.
+        """
+        used = running or (self.current.name if self.current is not None else None)
+        return "b" if used == "a" else "a"
 
     def with_trial(self, trial: Trial) -> "State":
         """Return the state with a release on trial, in a slot whose old content is gone."""

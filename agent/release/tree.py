@@ -21,6 +21,8 @@ from agent.errors import ReleaseError
 
 INTERPRETER = Path("/usr/bin/python3")
 """What a packaged tree runs on."""
+PACKAGED_EXTRAS = ("gpio",)
+"""Optional dependencies that the Debian package has: an update must not take them away."""
 _OUTPUT_LINES = 20
 
 

@@ -132,7 +132,7 @@ class Updates:
         if self._launched is None or self._state.trial is not None:
             msg = self.missing() or "a release is on trial: wait for its end"
             raise ActionError(msg)
-        slot = self._state.free_slot()
+        slot = self._state.free_slot(self._launched.slot)
         child = await self._begin(self._order(arguments, slot))
         manifest = None
         try:

@@ -274,6 +274,15 @@ async def test_what_nobody_needs_is_removed(bench):
     assert not (bench.releases.folder / "a.new").exists()
 
 
+async def test_running_release_is_not_overwritten(bench):
+    """Even where somebody removed the file that says which it is."""
+    bench.slot = "a"
+    async with bench.running() as updates:
+        with pytest.raises(ActionError):
+            await updates.prepare(ORDER, say)
+    assert bench.orders[0].slot == "b"
+
+
 async def test_unreadable_state_is_nothing(bench):
     bench.releases.folder.mkdir()
     (bench.releases.folder / "state.json").write_bytes(b"{")
