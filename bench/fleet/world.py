@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -133,9 +134,12 @@ class World:
         try:
             await _within(self._all_online.wait(), BACK_S, "not all kiosks come online")
             measured.connect_s = max(self._came.values())
+            _say(f"{self._plan.kiosks} kiosks are online after {measured.connect_s:.1f} s")
             await self._steady()
             measured.rss_per_kiosk_kib = (self._rss_kib() - before_kib) / self._plan.kiosks
+            _say(f"{measured.messages} messages in {measured.steady_s:.0f} s; now the broker falls")
             await self._come_back()
+            _say(f"{len(measured.back_s)} kiosks are back; what is under way may arrive")
             await self._settle()
         finally:
             for task in living:
@@ -242,6 +246,10 @@ class World:
     def _broker_process(self) -> psutil.Process | None:
         pid = self._broker.pid if self._broker else None
         return None if pid is None else psutil.Process(pid)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _cpu_s(process: psutil.Process) -> float:
