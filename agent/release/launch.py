@@ -42,10 +42,10 @@ def main() -> None:
     """Become the agent."""
     arguments = sys.argv[1:]
     runs = arguments[:1] == ["run"]
-    before = launched()
-    _dismiss_guard(before)
-    chosen, told = None, None
+    told = None
     with _GoOn():
+        before = launched()
+        _dismiss_guard(before)
         folder, keys = _find(arguments)
         if runs:
             argv = (sys.executable, *sys.orig_argv[1:])
@@ -62,7 +62,10 @@ def main() -> None:
                 guard = _start_guard(folder, chosen) if chosen.left_s is not None else None
                 with_slot = replace(told, slot=chosen.slot, guard=guard)
             _become(folder / chosen.slot / "bin" / "python", arguments, with_slot)
-    _become(Path(sys.executable), arguments, told)
+    packaged = Path(sys.executable)
+    with _GoOn():
+        _become(packaged, arguments, told)
+    _become(packaged, arguments, None)
 
 
 def _choose(folder: Path, keys: Path, *, counting: bool) -> "Chosen | None":

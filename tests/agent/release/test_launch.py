@@ -84,7 +84,9 @@ def test_releases_of_another_user_are_not_run(box):
     assert launch(box, "version") == PACKAGED
 
 
-@pytest.mark.parametrize("how", ["garbage", "folder", "no slot", "no settings", "old variable"])
+@pytest.mark.parametrize(
+    "how", ["garbage", "folder", "no slot", "no settings", "old variable", "bad variable"]
+)
 def test_something_runs_whatever_is_broken(box, how):
     box.confirm()
     state, environment = box.releases.folder / "state.json", {}
@@ -101,6 +103,9 @@ def test_something_runs_whatever_is_broken(box, how):
         case "old variable":
             state.unlink()
             environment = {VARIABLE: '{"argv": [], "releases": "/", "guard": 1}'}
+        case "bad variable":
+            state.unlink()
+            environment = {VARIABLE: '{"argv": [], "releases": 1, "guard": "x", "given": [1]}'}
     assert launch(box, "version", **environment) == PACKAGED
 
 
