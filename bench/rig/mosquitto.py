@@ -18,7 +18,7 @@ _SETTINGS = (
     "per_listener_settings false",
     "allow_anonymous true",
     "set_tcp_nodelay true",
-    "max_inflight_messages 1000",
+    "max_inflight_messages 200",
     "max_queued_messages 0",
     "persistence true",
     "autosave_on_changes true",
