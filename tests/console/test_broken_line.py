@@ -2,8 +2,8 @@
 
 import asyncio
 
-from contract.command import Command
 from bench.rig.proxy import TcpProxy
+from contract.command import Command
 from tests.support.scripted_kiosk import ScriptedKiosk
 
 

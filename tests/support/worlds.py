@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import pytest
 
+from bench.rig.proxy import TcpProxy
 from telemetry.mqtt import MqttTransport
 from telemetry.transport import Connection, ConnectOptions, Transport
 from tests.support.clock import ManualClock
 from tests.support.fake_broker import FakeBroker
-from bench.rig.proxy import TcpProxy
 
 LIMITS = {
     ("iotcore", "will delay"): "rumqttd delays wills inconsistently",

@@ -10,6 +10,7 @@ from typing import Self
 import pytest
 
 from agent.broker import EmbeddedBroker
+from bench.rig.proxy import TcpProxy
 from contract import Priority, Topics
 from telemetry.clock import SystemClock
 from telemetry.link import Link
@@ -22,7 +23,6 @@ from tests.support.brokers import Mosquitto
 from tests.support.centre import Centre
 from tests.support.clock import START
 from tests.support.messages import message
-from bench.rig.proxy import TcpProxy
 
 MESSAGES = 1_500
 

@@ -167,7 +167,7 @@ def test_what_was_sealed_cannot_be_used_otherwise(box, path):
     }
     before = path.read_bytes()
     for what, values in changes.items():
-        change(path, f"UPDATE person SET {what} WHERE number = 1", *values)  # noqa: S608
+        change(path, f"UPDATE person SET {what} WHERE number = 1", *values)
         assert len(gallery.damaged()) == 1, what
         assert [found.subject for found in gallery.persons()] == ["P-2"], what
         assert [found.enrolment for found in gallery.templates(MODEL)] == [other.enrolment], what
