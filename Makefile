@@ -29,6 +29,8 @@ bench: .venv/.dev ## All benchmarks, as JSON
 	.venv/bin/python -m bench camera --json
 	.venv/bin/python -m bench commands --json
 	.venv/bin/python -m bench plates --json
+	.venv/bin/python -m bench identity --json
+	.venv/bin/python -m bench fleet --json
 
 docs: .venv/.base ## Write the generated pages anew
 	.venv/bin/kiosk-agent asyncapi > docs/asyncapi.json.new && mv docs/asyncapi.json.new docs/asyncapi.json
