@@ -242,7 +242,12 @@ class Executor:
             await self._publish(last.receipt, last.stamp)
         else:
             self.unanswered += 1
-            _log.warning("command_repeated_too_often", command=last.receipt.command_id)
+            if self.unanswered.bit_count() == 1:  # a storm of them must not fill the journal
+                _log.warning(
+                    "command_repeated_too_often",
+                    command=last.receipt.command_id,
+                    times=self.unanswered,
+                )
 
     # -- without a ledger ------------------------------------------------------------------
 

@@ -260,6 +260,7 @@ class MqttConnection:
         if not connected.done() and not self._abandoned:
             # Else aiomqtt would go on waiting for a CONNACK.
             connected.set_exception(aiomqtt.MqttError("the line broke before the CONNACK"))
+            connected.exception()  # it may have stopped waiting: then nobody else asks
 
     def _broken(self, code: int, *, answered: bool) -> LinkError:
         if isinstance(self._line.error, ssl.SSLError):
