@@ -10,12 +10,13 @@ It belongs to the packaged release, whose files nobody but root can write, and s
 the first that is whole. Whatever goes wrong on the way, it goes on to the next and never fails:
 the packaged release needs nothing that could be missing. A start of a release on trial is counted
 on disk before it begins. Only the owner of the releases runs them: for root they are files that
-somebody else can write.
+somebody else can write, or could put in their place.
 """
 
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -70,11 +71,7 @@ def main() -> None:
 
 def _choose(folder: Path, keys: Path, *, counting: bool) -> "Chosen | None":
     """Return the release in a slot that is to run; ``None``: the packaged one."""
-    try:
-        ours = (folder / "state.json").stat().st_uid == os.geteuid()
-    except OSError:
-        ours = False
-    if not ours:
+    if not _ours(folder / "state.json"):
         return None
     # This costs a third of a second, and many kiosks have no release but the packaged one.
     from agent.release.choice import Choice  # noqa: PLC0415
@@ -90,6 +87,27 @@ def _choose(folder: Path, keys: Path, *, counting: bool) -> "Chosen | None":
         say=_say,
     )
     return choice.make()
+
+
+def _ours(state: Path) -> bool:
+    """Whether nobody but us, or root, has a say in what is run.
+
+    What root runs, nobody else may exchange: neither the file nor a folder on the way to it, by a
+    link that leads to a file of root's either.
+    """
+    try:
+        if os.geteuid() != 0:
+            return state.stat().st_uid == os.geteuid()
+        return all(map(_is_roots, (state, *state.absolute().parents)))
+    except OSError:
+        return False
+
+
+def _is_roots(path: Path) -> bool:
+    found = path.lstat()
+    shared = bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    kept = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
+    return found.st_uid == 0 and not stat.S_ISLNK(found.st_mode) and (kept or not shared)
 
 
 def _start_guard(folder: Path, chosen: "Chosen") -> int:

@@ -84,6 +84,26 @@ def test_releases_of_another_user_are_not_run(box):
     assert launch(box, "version") == PACKAGED
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away takes root")
+@pytest.mark.parametrize("how", ["link to the state", "link to the folder", "folder", "shared"])
+def test_root_runs_nothing_that_another_user_could_exchange(box, how):
+    """A file of root's proves nothing where somebody else decides which one it is."""
+    box.confirm()
+    releases, roots_own = box.releases.folder, box.folder.parent / "of-root"
+    match how:
+        case "link to the state":
+            (releases / "state.json").rename(roots_own)
+            (releases / "state.json").symlink_to(roots_own)
+        case "link to the folder":
+            releases.rename(roots_own)
+            releases.symlink_to(roots_own)
+        case "folder":
+            os.chown(box.folder, 12345, 12345)
+        case "shared":
+            releases.chmod(0o777)
+    assert launch(box, "version") == PACKAGED
+
+
 @pytest.mark.parametrize(
     "how", ["garbage", "folder", "no slot", "no settings", "old variable", "bad variable"]
 )
