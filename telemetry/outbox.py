@@ -7,6 +7,7 @@ commit). While the disk fails, an equal store in memory takes its place and the 
 
 import asyncio
 import contextlib
+import heapq
 import shutil
 import sqlite3
 from collections import deque
@@ -34,6 +35,9 @@ _LIVE = 1_000
 _FETCH = 200
 _MEMORY_BOUNDS = Bounds(rows=2_000, size=4 * 2**20)
 _RETRY_S = 5.0
+STALLED_S = 300.0
+"""A watermark that stands still for so long lacks a message that the broker took and lost."""
+_AGAIN = 200
 
 Fault = Literal["outbox.storage", "outbox.corrupted"]
 OnFault = Callable[[Fault, str | None], None]
@@ -96,6 +100,7 @@ class Outbox:
         self._after: dict[Priority, int] = dict.fromkeys(Priority, 0)
         self._more: set[Priority] = set()
         self._overflowed: set[Priority] = set()
+        self._moved_at = clock.monotonic()  # the watermark
 
     async def start(self) -> None:
         """Open the database; a damaged one is set aside, an unusable disk replaced by memory."""
@@ -246,6 +251,7 @@ class Outbox:
         self._after = dict.fromkeys(Priority, 0)
         self._more = set(Priority)
         self._overflowed.clear()
+        self._moved_at = self._clock.monotonic()
 
     def detach(self) -> None:
         """The line is down: whatever was not acknowledged is to be sent again."""
@@ -341,7 +347,10 @@ class Outbox:
         """Forget every message up to ``sequence``: the centre has stored them."""
         if self._settings.release == "watermark":
             known = min(sequence, self.last_sequence)
+            rows = self.rows
             await self._in_thread(partial(self._disk.release, known, self._clock.stamp()))
+            if self.rows < rows:
+                self._moved_at = self._clock.monotonic()
             self._held = {key for key in self._held if split_key(key)[1] > known}
 
     # -- the thread ------------------------------------------------------------------------
@@ -350,11 +359,27 @@ class Outbox:
         return await self._loop.run_in_executor(self._thread, work)
 
     async def _retry(self) -> None:
-        """While the disk fails, try it again now and then."""
+        """While the disk fails, try it again now and then; so with what the centre lacks."""
         while True:
             await self._clock.sleep(_RETRY_S)
             if self._disk.failing:
                 await self._in_thread(partial(self._disk.recover, self._clock.stamp()))
+            if self._clock.monotonic() - self._moved_at >= STALLED_S:
+                await self._offer_what_is_lacking()
+
+    async def _offer_what_is_lacking(self) -> None:
+        """Offer again the oldest of what the broker has acknowledged and the centre not."""
+        self._moved_at = self._clock.monotonic()
+        if self._settings.release != "watermark" or self._wake is None:
+            return
+        taken = self._held - self._busy
+        oldest = partial(heapq.nsmallest, _AGAIN, taken, key=lambda key: split_key(key)[1])
+        for key in await self._in_thread(oldest):
+            priority, sequence = split_key(key)
+            self._held.discard(key)
+            self._read_again(priority, sequence - 1)
+        if taken and self._wake is not None:
+            self._wake()
 
     def _report(self, fault: Fault, text: str | None) -> None:
         self._loop.call_soon_threadsafe(self._faulted, fault, text)

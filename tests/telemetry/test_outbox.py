@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from contract import OversizeError, Priority, open_message
 from contract.receipt import Receipt
+from telemetry.outbox import STALLED_S
 from tests.support.clock import ManualClock
 from tests.support.messages import backlog, covered, gaps, message, put, put_all
 from tests.telemetry.conftest import StartOutbox, running
@@ -179,6 +180,29 @@ async def test_watermark_frees_rows(start_outbox: StartOutbox, clock):
     await outbox.release(10**12)
     await put(outbox, clock, P.EVENT)
     assert [row.sequence for row in await backlog(outbox)] == [5], "a wild watermark costs nothing"
+
+
+async def test_what_the_broker_lost_is_offered_again(start_outbox: StartOutbox, clock):
+    """A watermark that stands still lacks something: its oldest go out again, on the same line."""
+    outbox = await start_outbox(release="watermark")
+    await put(outbox, clock, P.EVENT, P.ALARM, P.EVENT)
+    outbox.attach(lambda: None)
+    while outbox.has_backlog:
+        for row in await outbox.fetch_backlog():
+            outbox.delivered(row)
+    await outbox.release(1)
+    await clock.advance(STALLED_S - 10)
+    assert await outbox.fetch_backlog() == []
+    await clock.advance(20)
+    while not outbox.has_backlog:
+        await asyncio.sleep(0.001)
+    again = []
+    while outbox.has_backlog:
+        again += await outbox.fetch_backlog()
+    assert sorted(row.sequence for row in again) == [2, 3]
+    await clock.advance(STALLED_S + 10)
+    await asyncio.sleep(0.05)
+    assert await outbox.fetch_backlog() == [], "what is on its way is not offered twice"
 
 
 async def test_watermark_is_ignored_where_puback_frees(start_outbox: StartOutbox, clock):
