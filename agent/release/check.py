@@ -72,8 +72,11 @@ def check_slot(folder: Path, slot: Slot, keys: KeySet, *, whole: bool) -> None:
 
 def _check_environment(folder: Path) -> None:
     link = folder / "bin" / "python"
-    interpreter = link.readlink()
-    if interpreter.resolve() != running_interpreter().resolve():
+    interpreter, running = link.readlink(), running_interpreter()
+    # Python looks for its own library beside the place that the link names: a link by way of
+    # another folder would have it load that folder's.
+    places = {running.parent, running.resolve().parent}
+    if interpreter.parent not in places or interpreter.resolve() != running.resolve():
         msg = f"{link} leads to {interpreter}"
         raise ReleaseError(msg)
     if (folder / "pyvenv.cfg").read_text(encoding="ascii", errors="replace") != venv_config(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.release.slots import State
+from agent.release.tree import venv_config
 from tests.support.releases import pin_keys, release_key
 from tests.support.slots import Box
 
@@ -135,6 +136,16 @@ def other_interpreter(box: Box) -> None:
     link.symlink_to("/bin/true")
 
 
+def interpreter_by_way_of_another_folder(box: Box) -> None:
+    """Python would take its standard library from there."""
+    slot, other = box.releases.slot("a"), box.folder / "bin" / "python3"
+    other.parent.mkdir()
+    other.symlink_to((slot / "bin/python").readlink())
+    (slot / "bin/python").unlink()
+    (slot / "bin/python").symlink_to(other)
+    (slot / "pyvenv.cfg").write_text(venv_config(other))
+
+
 DAMAGE: dict[str, tuple[Callable[[Box], object], str]] = {
     "file damaged": (damage_file, "agent/data.bin is damaged"),
     "file shortened": (shorten_file, "is not the file of 3000 bytes that was signed"),
@@ -142,6 +153,7 @@ DAMAGE: dict[str, tuple[Callable[[Box], object], str]] = {
     "file added": (lambda box: (site(box) / "x.pth").write_text(""), "does not belong there"),
     "link": (link_file, "is not the file of"),
     "interpreter": (other_interpreter, "bin/python leads to /bin/true"),
+    "interpreter's folder": (interpreter_by_way_of_another_folder, "bin/python leads to"),
     "configuration": (
         lambda box: (box.releases.slot("a") / "pyvenv.cfg").write_text("home = /tmp\n"),
         "pyvenv.cfg is not as it was written",
