@@ -82,13 +82,14 @@ class Choice:
             return None, f"it did not prove itself within {trial.deadline_s:g} s"
         if self._counting and trial.starts >= trial.max_starts:
             return None, f"it was started {trial.starts} times and did not prove itself"
+        # Before all is read: a disk that hangs then has cost a start as well.
+        if self._counting and not self._save(
+            self._state.started(boot_id=self._boot_id, now_s=self._now_s)
+        ):
+            return None, "its start cannot be recorded"
         if (damage := self._damage(trial.slot)) is not None:
             return None, damage
-        if not self._counting:
-            return chosen, ""
-        if self._save(self._state.started(boot_id=self._boot_id, now_s=self._now_s)):
-            return chosen, ""
-        return None, "its start cannot be recorded"
+        return chosen, ""
 
     def _unfit(self, slot: Slot) -> str | None:
         """Why a release that proved itself is not to run."""

@@ -177,6 +177,25 @@ def test_damaged_trial_is_not_begun(box, how):
     assert why in box.state.outcomes[0].why
 
 
+def test_start_is_counted_before_the_release_is_read(box, monkeypatch):
+    """A disk that hangs while the hashes are checked ends the launcher: that start counts, too."""
+    box.install("1.1.0", max_starts=2)
+    monkeypatch.setattr("agent.release.choice.check_slot", hangs)
+    for _ in range(2):
+        with pytest.raises(GivenUpError):
+            box.start()
+    assert box.start() == "1.0.0"
+    assert box.state.outcomes[0].why == "it was started 2 times and did not prove itself"
+
+
+class GivenUpError(BaseException):
+    """The service manager waited for long enough."""
+
+
+def hangs(*_: object, **__: object) -> None:
+    raise GivenUpError
+
+
 @pytest.mark.parametrize("how", DAMAGE)
 def test_damaged_release_is_not_used_after_a_boot(box, how):
     """The one before it takes its place, or the packaged one."""
