@@ -87,12 +87,12 @@ class Choice:
             self._state.started(boot_id=self._boot_id, now_s=self._now_s)
         ):
             return None, "its start cannot be recorded"
-        if (damage := self._damage(trial.slot)) is not None:
-            return None, damage
+        if (unfit := self._unfit(trial.slot)) is not None:
+            return None, unfit
         return chosen, ""
 
     def _unfit(self, slot: Slot) -> str | None:
-        """Why a release that proved itself is not to run."""
+        """Why a release is not to run."""
         if slot.packaged != self._packaged and age(self._packaged) > age(slot.version):
             return f"a package with version {self._packaged} was installed since"
         return self._damage(slot)

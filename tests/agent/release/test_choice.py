@@ -100,6 +100,21 @@ def test_later_package_wins(box):
     assert box.start() == "1.0.0", "what was lost does not come back"
 
 
+def test_later_package_ends_a_trial(box):
+    """Who stands before the kiosk with a newer package wants that one to run, and its way back was
+    never tried.
+    """
+    box.install("1.1.0")
+    assert box.start() == "1.1.0"
+    box.packaged = "1.0.5"
+    assert box.start() == "1.1.0"
+    box.packaged = "1.2.0"
+    assert box.start() == "1.2.0"
+    (end,) = box.state.outcomes
+    assert (end.outcome, end.command) == ("rolled_back", "1.1.0")
+    assert end.why == "a package with version 1.2.0 was installed since"
+
+
 def test_older_release_beside_this_very_package_stays(box):
     """Somebody wanted it."""
     box.packaged = "2.0.0"
