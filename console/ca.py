@@ -161,7 +161,7 @@ class CertificateAuthority:
 
         Raises:
             RequestError: the request is not good, or not by the one who was expected.
-            AuthorityError: the root is no longer valid, or the index cannot be written.
+            AuthorityError: the root is not valid now, or the index cannot be written.
         """
         asked, key = read_request(csr_pem)
         subject = subject_name(asked, role)
@@ -177,7 +177,7 @@ class CertificateAuthority:
 
         Raises:
             RequestError: the request is not good, or a host is none.
-            AuthorityError: the root is no longer valid, or the index cannot be written.
+            AuthorityError: the root is not valid now, or the index cannot be written.
         """
         _, key = read_request(csr_pem)
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
@@ -203,7 +203,7 @@ class CertificateAuthority:
         It is valid as long as the root: a broker refuses everybody once its list has run out.
 
         Raises:
-            AuthorityError: the root is no longer valid, or the index cannot be written.
+            AuthorityError: the root is not valid now, or the index cannot be written.
         """
         now = self._valid_now()
         builder = (
@@ -228,6 +228,9 @@ class CertificateAuthority:
         now = self._now()
         if now >= self._root.not_valid_after_utc:
             msg = "the root has run out; make a new CA and let both be trusted for a while"
+            raise AuthorityError(msg)
+        if now < self._root.not_valid_before_utc:
+            msg = f"it is {now:%Y-%m-%d} here, before the root was made: set this machine's clock"
             raise AuthorityError(msg)
         return now
 

@@ -212,6 +212,15 @@ def test_no_certificate_outlives_the_root(authority, calendar):
             late()
 
 
+def test_a_clock_that_stands_before_the_root_signs_nothing(authority, calendar):
+    """A machine without network and with an empty battery: what it signed would be over already."""
+    calendar.now -= dt.timedelta(days=2)
+    for early in (lambda: authority.sign(sha256_request("k-1")), authority.crl):
+        with pytest.raises(AuthorityError, match="set this machine's clock"):
+            early()
+    assert authority.issued() == []
+
+
 def test_revoked_certificates_are_on_the_list(authority, calendar):
     """By serial one, by name all in force; each list has a higher number than the one before."""
     for name in ("k-1", "k-2", "k-2"):
