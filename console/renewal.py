@@ -1,5 +1,6 @@
 """The certificates of kiosks, renewed over the line that they have."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from console import files
 from console.arguments import checked
 from console.ca import CertificateAuthority
 from console.ca_index import Issued
+from console.ca_request import read_request
 from console.dispatch import ask_before_all, deliver, drafts_of, finish, keys_of
 from console.errors import ConsoleError, RequestError
 from console.options import Fleet, Sending
@@ -45,7 +47,12 @@ def request(settings: ConsoleSettings, kiosk: str, present: Path, *, sending: Se
         raise ConsoleError(msg) from None
     [ending] = _ask(settings, kiosk, sending, Fleet())
     _finish(settings, [ending], sending)
-    return _checked(ending, [known])
+    csr = _checked(ending, [known])
+    name, _ = read_request(csr)
+    if name != kiosk:
+        msg = f"the request is for {name!r}, not for {kiosk!r}"
+        raise RequestError(msg)
+    return csr
 
 
 def renew(
@@ -76,13 +83,14 @@ def renew(
         Exit: with the worst outcome, where that is not success.
     """
     asked = _ask(settings, kiosk, sending, fleet)
+    now = time.time()  # with a certificate that has run out nobody is on line
     requests = {
         one.kiosk: _checked(
             one,
             [
                 x509.load_pem_x509_certificate(entry.pem)
                 for entry in issued
-                if entry.name == one.kiosk and entry.revoked is None
+                if (entry.name, entry.role) == (one.kiosk, "kiosk") and entry.valid_at(now)
             ],
         )
         for one in asked

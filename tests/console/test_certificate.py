@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,26 @@ async def test_key_in_hardware_needs_no_proof(broker, li, ca, renew):
     assert len(await asyncio.to_thread(ca.issued)) == 2
 
 
+async def test_key_of_a_certificate_that_has_run_out_vouches_for_nothing(
+    broker, li, ca, kioskctl, key_file
+):
+    """It lies about on disks that nobody looks after any more."""
+    long_ago, folder = datetime.now(UTC) - timedelta(days=100), kioskctl.folder
+    old = await asyncio.to_thread(
+        CertificateAuthority.create, folder / "old", "Old", SECRET, now=lambda: long_ago
+    )
+    present, key = new_key(), new_key()
+    await asyncio.to_thread(old.sign, make_request(present, "k-1"), days=90)
+    csr = make_request(key, "k-1")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, present))
+    words = ("certificate", "renew", "k-1", "--ca", "old", "--key", key_file)
+    async with Renewed(broker.port, li, answer).online() as kiosk:
+        done = await kioskctl(*words, KIOSKCTL_PASSPHRASE_FILE=str(folder / "secret"))
+    assert done.code == 2
+    assert "k-1: the key of no certificate that the kiosk has vouches" in done.errors
+    assert kiosk.installed == []
+
+
 @pytest.mark.parametrize("revoked", [False, True], ids=["forged", "revoked"])
 async def test_request_that_may_be_somebody_elses(broker, li, ca, renew, *, revoked):
     """By a broker that puts its own key in, or by who has a key that was revoked."""
@@ -115,6 +136,20 @@ async def test_request_for_another_ca(broker, li, ca, kioskctl, key_file):
         assert (await kioskctl(*words, "--out", "x", "--sign-to", "y")).code == 2
     assert done.code == 0, done.errors
     assert (folder / "k-1.csr").read_bytes() == csr
+
+
+async def test_request_for_another_ca_is_for_this_kiosk(broker, li, ca, kioskctl, key_file):
+    """Another CA signs what it is given: a kiosk that turned bad may not ask as somebody else."""
+    present, folder = new_key(), kioskctl.folder
+    (folder / "k-1.crt").write_bytes(await asyncio.to_thread(ca.sign, make_request(present, "k-1")))
+    csr = make_request(new_key(), "k-2")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, present))
+    words = ("certificate", "request", "k-1", "--present", "k-1.crt", "--key", key_file)
+    async with Renewed(broker.port, li, answer).online():
+        done = await kioskctl(*words, "--out", "k-1.csr")
+    assert done.code == 2
+    assert "'k-2', not for 'k-1'" in done.errors
+    assert not (folder / "k-1.csr").exists()
 
 
 async def test_install_needs_something(kioskctl, key_file):
