@@ -35,6 +35,7 @@ from telemetry.transport import TlsOptions
 
 NAME = "identity"
 MAX_FILE_BYTES = 64 * 1024
+_ANOTHER_KEY = "it belongs to another key than this kiosk's: was it made from its last request?"
 
 
 class IdentityFolder:
@@ -108,8 +109,7 @@ class IdentityFolder:
         key = self.in_use().key or self._key
         request = self._next_request if key == self._next_key else self._request
         if not chain.is_for(_read(key), _read_if_there(request)):
-            msg = "it belongs to another key than this kiosk's: was it made from its last request?"
-            raise CertificateError(msg)
+            raise CertificateError(_ANOTHER_KEY)
 
     # -- by hand ---------------------------------------------------------------------------
 
@@ -129,13 +129,18 @@ class IdentityFolder:
     def install(self, chain: Chain, roots: Sequence[x509.Certificate] | None) -> None:
         """Put a certificate in force at once, and roots where they are given.
 
+        What was on trial is dropped: a person on site has the last word.
+
         Raises:
             CertificateError: it does not belong to the kiosk's key.
         """
         if not self._key.exists():
             msg = f"{self._key} is missing: kiosk-agent provision request makes it"
             raise CertificateError(msg)
-        self.check_key(chain)
+        self.settle()
+        if not chain.is_for(_read(self._key), _read_if_there(self._request)):
+            raise CertificateError(_ANOTHER_KEY)
+        self._drop_trial()
         if roots is not None:
             write_atomically(self._roots, write_certificates(roots))
         write_atomically(self._certificate, chain.pem)

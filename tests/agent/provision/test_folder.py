@@ -140,6 +140,27 @@ def test_install_survives_power_cuts(
     assert usable(folder) == (chain.pem, root.pem + new_root.pem)
 
 
+@pytest.mark.parametrize("cut", [False, True], ids=["on trial", "half taken over"])
+def test_install_on_site_ends_a_renewal(
+    folder: IdentityFolder, root: Authority, mains: Mains, *, cut: bool
+):
+    """What a renewal has left in the folder neither refuses it nor puts itself in its place."""
+    folder.begin_trial(renewed(folder, root), [root.certificate])
+    if cut:
+        mains.cuts = [2]  # its key is in force already, its certificate is not
+        with pytest.raises(PowerCutError):
+            folder.take_over()
+        mains.restore()
+        assert not (folder.path / "next.key").exists()
+        assert (folder.path / "next.crt").exists()
+    again = IdentityFolder(folder.path.parent)
+    chain = Chain.read(root.sign(again.first_request("k1")))
+    again.install(chain, None)
+    again.settle()
+    assert usable(again) == (chain.pem, root.pem)
+    assert not again.on_trial()
+
+
 def test_one_request_is_open_at_a_time(folder: IdentityFolder, mains: Mains):
     """The same request comes again, whenever the power failed while it was made."""
     keys = set()
