@@ -115,7 +115,7 @@ class Executor:
         self._receiving = asyncio.Lock()
         self._received: asyncio.Task[None] | None = None
         self._keys_read = float("-inf")
-        self._unrecorded: OrderedDict[str, None] = OrderedDict()
+        self._unrecorded: OrderedDict[str, Step | None] = OrderedDict()
         self._unrecorded_tasks: set[asyncio.Task[None]] = set()
         self.unanswered = 0
         """Messages since the start that got no answer because there were too many."""
@@ -156,6 +156,9 @@ class Executor:
             signed = await self._authenticate(payload, now)
             digest = hashlib.sha256(payload).hexdigest()
             record = Record(signed.command, signed.signers, now, digest)
+            if record.command.id in self._unrecorded:
+                await self._repeat_unrecorded(record.command.id)
+                return
             try:
                 await self._take_in(record, signed, retained=retained)
             except LedgerError as error:
@@ -262,8 +265,6 @@ class Executor:
         if not order.harmless or not (dated or order.action.instant):
             text = f"nothing can be recorded now ({error}), and this is not done unrecorded"
             raise RefusedError(code="storage", text=text)
-        if record.command.id in self._unrecorded:
-            return
         if len(self._unrecorded_tasks) >= _UNRECORDED_AT_ONCE:
             text = "nothing can be recorded now, and too much is being done; send it later"
             raise RefusedError(code="rate_limited", text=text)
@@ -278,7 +279,13 @@ class Executor:
 
     async def _do_unrecorded(self, record: Record, order: Order) -> None:
         receipt = await self._runner.perform(record, order)
-        await self._publish(receipt, self._clock.stamp())
+        end = self._unrecorded[record.command.id] = Step(0, receipt, self._clock.stamp())
+        await self._publish(receipt, end.stamp)
+
+    async def _repeat_unrecorded(self, command_id: str) -> None:
+        """Answer as before, whatever the ledger and the clock say by now: it has been done."""
+        if (end := self._unrecorded[command_id]) is not None:
+            await self._repeat(end)
 
 
 def _retained() -> RefusedError:

@@ -356,7 +356,7 @@ async def test_without_a_ledger_only_harmless_things_are_done(make_kiosk):
     await kiosk.send(ping)
     await kiosk.send(ping)
     await kiosk.ended(ping)
-    assert kiosk.statuses[1:] == ["accepted", "running", "succeeded"]
+    assert kiosk.statuses[1:] == ["accepted", "running", "succeeded", "succeeded"]
     assert deed.done == 0
     kiosk.ledger_path.rmdir()
     async with kiosk.running():
@@ -459,3 +459,18 @@ async def test_without_a_ledger_nothing_is_replayed(make_kiosk, quality, retaine
     if code is None:
         await kiosk.ended(command)
     assert (kiosk.receipts[-1].code, deed.done) == (code, 0 if code else 1)
+
+
+async def test_what_was_done_unrecorded_is_not_done_again(make_kiosk):
+    """A repeat gets the same end, also when the ledger can be written again."""
+    deed = Deed(idempotent=True)
+    kiosk = make_kiosk(deeds=[deed])
+    kiosk.ledger_path.mkdir()
+    command = make_command(action="deed", args={})
+    await kiosk.send(command)
+    await kiosk.ended(command)
+    kiosk.ledger_path.rmdir()
+    async with kiosk.running():
+        await kiosk.send(command)
+    assert kiosk.statuses == ["accepted", "running", "succeeded", "succeeded"]
+    assert deed.done == 1
