@@ -207,6 +207,7 @@ async def test_a_sample_is_judged_by_every_rule():
         temperature_min_c=-30.0,
         modem_signal_percent=5.0,
         outbox_used_percent=80.0,
+        certificate_days_left=10.0,
         cameras=(camera(state="lost", conditions=("black",)),),
         peripherals=(peripheral("fault"),),
     ).model_copy(update={"agent_loop_lag_ms": 5000.0})
