@@ -1,6 +1,8 @@
 """The small programs that the units run."""
 
+import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -100,3 +102,35 @@ def test_folders_that_are_not_there_are_no_fault(boxes):
     """Before the first start of the agent there is nothing to tidy up."""
     boxes.models.rmdir()
     boxes()
+
+
+@pytest.fixture
+def polkit():
+    """What the rule answers to a user who wants something; ``None``: others decide."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("the rule's language needs node")
+    rules = (DEPLOY / "polkit/50-kiosk-agent.rules").read_text(encoding="utf-8")
+
+    def ask(user: str, action: str) -> str | None:
+        wants = json.dumps([{"id": f"org.freedesktop.login1.{action}"}, {"user": user}])
+        program = f"""
+            let ask;
+            const Result = {{YES: "yes", NO: "no"}};
+            const polkit = {{Result, addRule: (rule) => {{ ask = rule; }}}};
+            {rules}
+            console.log(JSON.stringify(ask(...{wants}) ?? null));
+        """
+        said = subprocess.run([node, "-e", program], check=True, capture_output=True, text=True)
+        return json.loads(said.stdout)
+
+    return ask
+
+
+def test_agents_user_may_restart_the_box_and_stay_in_no_other_way(polkit):
+    """A service manager of its own would outlive the boot, and know nothing of the unit's rules."""
+    assert polkit("kiosk-agent", "reboot") == "yes"
+    assert polkit("kiosk-agent", "set-self-linger") == "no"
+    assert polkit("kiosk-agent", "reboot-ignore-inhibit") is None
+    assert polkit("wang", "reboot") is None
+    assert polkit("wang", "set-self-linger") is None
