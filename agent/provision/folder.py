@@ -12,6 +12,7 @@ without ``next.key`` is the certificate of ``device.key``. No step looks at a da
 All methods block, and raise ``OSError`` where the disk fails.
 """
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -137,7 +138,8 @@ class IdentityFolder:
         if not self._key.exists():
             msg = f"{self._key} is missing: kiosk-agent provision request makes it"
             raise CertificateError(msg)
-        self.settle()
+        with contextlib.suppress(CertificateError):  # what is damaged of a renewal goes with it
+            self.settle()
         if not chain.is_for(_read(self._key), _read_if_there(self._request)):
             raise CertificateError(_ANOTHER_KEY)
         self._drop_trial()

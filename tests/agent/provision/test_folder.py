@@ -161,6 +161,13 @@ def test_install_on_site_ends_a_renewal(
     assert not again.on_trial()
 
 
+def test_install_on_site_mends_a_renewal_that_is_damaged(folder: IdentityFolder, root: Authority):
+    (folder.path / "next.crt").write_bytes(b"")
+    chain = Chain.read(root.sign(folder.first_request("k1")))
+    folder.install(chain, None)
+    assert usable(folder) == (chain.pem, root.pem)
+
+
 def test_one_request_is_open_at_a_time(folder: IdentityFolder, mains: Mains):
     """The same request comes again, whenever the power failed while it was made."""
     keys = set()
