@@ -100,6 +100,8 @@ class Updates:
         self._releases = Releases(launched.folder) if launched else None
         self._state = State()
         self._prepared: Slot | None = None
+        self._slots = asyncio.Lock()
+        """Held by whoever changes them: nothing is tidied away while it is unpacked."""
         self._concluded = asyncio.Event()
 
     def missing(self) -> str | None:
@@ -132,7 +134,12 @@ class Updates:
         if self._launched is None or self._state.trial is not None:
             msg = self.missing() or "a release is on trial: wait for its end"
             raise ActionError(msg)
-        slot = self._state.free_slot(self._launched.slot)
+        async with self._slots:
+            self._prepared = None
+            self._prepared = await self._prepare(self._launched, arguments, say)
+
+    async def _prepare(self, launched: Launched, arguments: UpdateInstall, say: Progress) -> Slot:
+        slot = self._state.free_slot(launched.slot)
         child = await self._begin(self._order(arguments, slot))
         manifest = None
         try:
@@ -151,11 +158,11 @@ class Updates:
         if manifest is None:
             msg = f"the process that installs ended before its time: {child.last_words}"
             raise ActionError(msg)
-        self._prepared = Slot(
+        return Slot(
             name=slot,
             version=arguments.version,
             manifest=manifest,
-            packaged=self._launched.packaged,
+            packaged=launched.packaged,
         )
 
     async def switch(self, *, command: str, signers: tuple[str, ...]) -> None:
@@ -218,7 +225,8 @@ class Updates:
             self._concluded.set()
         self._dismiss_guard()
         await self._tell()
-        await asyncio.to_thread(self._tidy, releases)
+        async with self._slots:
+            await asyncio.to_thread(self._tidy, releases)
 
     async def _prove(self, trial: Trial) -> str | None:
         """Return when the release was well for long enough and is confirmed, or why it goes back.
@@ -350,7 +358,8 @@ class Updates:
 
     def _tidy(self, releases: Releases) -> None:
         """Remove what nobody needs: slots of releases that went back, halves of unpacked ones."""
+        needed = self._state.in_use | ({self._prepared.name} if self._prepared else set())
         for name in get_args(SlotName):
             shutil.rmtree(releases.folder / f"{name}.new", ignore_errors=True)
-            if name not in self._state.in_use and not self._runs(name):
+            if name not in needed and not self._runs(name):
                 shutil.rmtree(releases.slot(name), ignore_errors=True)

@@ -62,6 +62,18 @@ class FakeChild:
         return 0
 
 
+class SlowChild(FakeChild):
+    """One that says nothing until it is ready."""
+
+    def __init__(self, *reports: InstallReport):
+        super().__init__(*reports)
+        self.ready = asyncio.Event()
+
+    async def read(self) -> bytes | None:
+        await self.ready.wait()
+        return await super().read()
+
+
 class Bench:
     """The agent's side of updates, as a start of the launcher finds it."""
 
@@ -272,6 +284,28 @@ async def test_what_nobody_needs_is_removed(bench):
         await bench.until(lambda: not (bench.releases.folder / "b").exists())
     assert (bench.releases.folder / "a").exists()
     assert not (bench.releases.folder / "a.new").exists()
+
+
+async def test_what_is_being_installed_is_not_removed(bench):
+    """An order may come before all is tidied up after a start."""
+    for name in ("a", "b", "b.new"):
+        (bench.releases.folder / name / "lib").mkdir(parents=True)
+    bench.save(State(current=SLOT))
+    bench.slot = "a"
+    bench.child = SlowChild(InstallReport(manifest="0" * 64))
+    updates = bench.updates()
+    await updates.start()
+    preparing = asyncio.ensure_future(updates.prepare(ORDER, say))
+    await bench.until(lambda: bool(bench.orders))
+    running = asyncio.ensure_future(updates.run())
+    await asyncio.sleep(0.2)
+    assert (bench.releases.folder / "b.new").exists()
+    bench.child.ready.set()
+    await preparing
+    await bench.until(lambda: not (bench.releases.folder / "b.new").exists())
+    assert (bench.releases.folder / "b").exists()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_running_release_is_not_overwritten(bench):
