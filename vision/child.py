@@ -37,14 +37,19 @@ def begin() -> tuple[bytes, Reporter]:
     It dies with its parent, whose process id is the first argument, even while it is stopped.
     What a library prints goes to standard error.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is the agent's business
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_the_agent()
     if os.getppid() != int(sys.argv[1]):
         os._exit(0)
     # Reports have the pipe to themselves: a library that prints must not get between them.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return sys.stdin.buffer.readline(), Reporter(out)
+
+
+def end_with_the_agent() -> None:
+    """Have the kernel end this process with its parent, and leave the terminal's ^C to that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def await_end(stop: Callable[[], None], *, grace_s: float) -> None:

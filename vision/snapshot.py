@@ -30,8 +30,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from contract.limits import MAX_MEDIA_BYTES
+from vision.child import end_with_the_agent
 from vision.frames import Frame, FrameReader, SharedFrame
+from vision.models.errors import MissingModelError
 from vision.models.manifest import load_manifest
+from vision.models.memory_file import memory_file, path_of
 from vision.plates.backends import open_recogniser
 from vision.plates.onnx_detector import STILL
 
@@ -175,12 +178,14 @@ def _frontal(picture: Frame) -> list[Box]:
 
 def _neural(picture: Frame) -> list[Box]:
     """Look with the neural detector, where the models are installed."""
-    model = load_manifest().pick("face-detector").file
-    if not model.is_file():
+    try:
+        file = memory_file(load_manifest().pick("face-detector").read())
+    except MissingModelError:
         return []
     scale = _scale_to(_CNN_PIXELS, picture)
     colours = cv2.cvtColor(_shrunk(picture, scale), cv2.COLOR_BGR2RGB)
-    found = dlib.cnn_face_detection_model_v1(str(model))(colours, 0)
+    with file:
+        found = dlib.cnn_face_detection_model_v1(path_of(file))(colours, 0)
     return [_box(one.rect, scale) for one in found]
 
 
@@ -220,6 +225,7 @@ def _newest(path: Path) -> SharedFrame | None:
 
 def main() -> int:
     """Take one picture; the exit status is 1 where there is no frame."""
+    end_with_the_agent()
     signal.alarm(_LIFE_S)  # nobody may be left to end a process that hangs
     with contextlib.suppress(OSError):  # a sandbox may not allow it
         os.nice(5)  # cameras and plates come first

@@ -2,14 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
 import cv2
 import dlib
 import numpy as np
+import psutil
 import pytest
 
 from tests.support.plate_networks import (
@@ -214,3 +217,27 @@ def test_the_process_says_that_there_is_no_frame(camera):
     for path in (camera[1], "/nonexistent/frames"):
         status, header, jpeg = run(path, {})
         assert (status, header["error"], jpeg) == (1, "it has given no picture yet", b"")
+
+
+def test_it_ends_with_its_agent():
+    """An agent that is killed leaves no process behind that holds a picture."""
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-m', 'vision.snapshot', 'none'],"
+        " stdin=subprocess.PIPE)\n"
+        "print(child.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    agent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(agent.stdout.readline()))
+    while not _ignores_interrupts(child.pid):
+        time.sleep(0.02)
+    agent.kill()
+    agent.communicate()
+    psutil.wait_procs([child], 5)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def _ignores_interrupts(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (ignored,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
+    return bool(int(ignored, 16) >> (signal.SIGINT - 1) & 1)
