@@ -21,6 +21,14 @@ def service_user(name: str = USER) -> pwd.struct_passwd | None:
         return None
 
 
+def is_service_user(name: str = USER) -> bool:
+    """Whether we are the user that the service runs as, started by it or by a person."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name == name
+    except KeyError:
+        return False
+
+
 def become(user: pwd.struct_passwd, folder: Path) -> None:
     """Go on as this user, who gets the folder where it is missing. There is no way back.
 

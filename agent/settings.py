@@ -20,7 +20,7 @@ from agent.errors import SettingsError
 from agent.id_card.settings import IdCardSettings
 from agent.identity.cabinet import CabinetSettings
 from agent.release.settings import UpdateSettings
-from agent.service_user import STATE_FOLDER, service_user
+from agent.service_user import STATE_FOLDER, is_service_user, service_user
 from agent.supervision.settings import SupervisionSettings
 from agent.toml_lines import find_lines
 from commands.door_settings import DoorSettings
@@ -46,10 +46,10 @@ def _host_id() -> str:
 
 
 def _state_folder() -> Path:
-    """What systemd gives us; for root the service's, where there is one; else the user's own."""
+    """What systemd gives us; for root and the service's user the service's; else one's own."""
     if folder := os.environ.get("STATE_DIRECTORY"):
         return Path(folder.split(":")[0])
-    if service_user() is not None:
+    if service_user() is not None or is_service_user():
         return STATE_FOLDER
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(base).expanduser() / "kiosk-agent"

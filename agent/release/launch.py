@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent import VERSION
 from agent.release.launched import Launched, launched
+from agent.service_user import STATE_FOLDER, is_service_user
 
 if TYPE_CHECKING:
     from agent.release.choice import Chosen
@@ -173,6 +174,8 @@ def _setting(settings: dict[str, Any], table: str, key: str) -> str | None:
 def _default_state_folder() -> Path:
     if folder := os.environ.get("STATE_DIRECTORY"):
         return Path(folder.split(":")[0])
+    if is_service_user():  # a person who became it, and wants what the service runs
+        return STATE_FOLDER
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(base).expanduser() / "kiosk-agent"
 

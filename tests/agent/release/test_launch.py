@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -11,7 +12,10 @@ import pytest
 
 from agent import VERSION
 from agent.release.install import Installation
+from agent.release.launch import _find
 from agent.release.launched import VARIABLE
+from agent.service_user import STATE_FOLDER
+from agent.settings import KioskSettings
 from tests.support.releases import pack, tiny_tree
 from tests.support.slots import Box
 
@@ -74,6 +78,17 @@ def test_other_commands_are_those_of_what_runs(box):
     said = json.loads(launch(box, "version"))
     assert (said["version"], said["argv"]) == ("9.9.9", ["version"])
     assert VARIABLE not in said["environ"]
+
+
+def test_services_user_has_the_services_folder(monkeypatch):
+    """Also where a person became it (`sudo -u kiosk-agent`): what runs checks what it will read."""
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    service = pwd.struct_passwd(("kiosk-agent", "x", os.geteuid(), 1, "", "/nowhere", ""))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: service)
+    assert _find(["check"])[0] == STATE_FOLDER / "releases"
+    assert KioskSettings().state_folder == STATE_FOLDER
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: service.__class__(("wang", *service[1:])))
+    assert _find(["check"])[0] != STATE_FOLDER / "releases"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away takes root")
