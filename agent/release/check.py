@@ -62,6 +62,9 @@ def check_slot(folder: Path, slot: Slot, keys: KeySet, *, whole: bool) -> None:
             msg = f"its manifest is not the one of version {slot.version}"
             raise ReleaseError(msg)  # noqa: TRY301 - tells which slot, like the others
         manifest = open_manifest(document, keys).manifest
+        if manifest.version != slot.version:  # else a later package would not be known as later
+            msg = f"it is version {manifest.version}"
+            raise ReleaseError(msg)  # noqa: TRY301 - as above
         check_fit(manifest)
         _check_environment(folder)
         _check_files(folder, manifest, whole=whole)

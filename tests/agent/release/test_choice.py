@@ -115,6 +115,18 @@ def test_later_package_ends_a_trial(box):
     assert end.why == "a package with version 1.2.0 was installed since"
 
 
+def test_release_that_is_called_later_than_it_is_does_not_outlast_a_package(box):
+    """Who may write the state could keep an old release for ever, with all that is wrong in it."""
+    box.install("1.1.0")
+    box.start()
+    box.confirm()
+    path = box.releases.folder / "state.json"
+    path.write_text(path.read_text().replace('"version":"1.1.0"', '"version":"99.0.0"'))
+    box.packaged = "2.0.0"
+    assert box.start() == "2.0.0"
+    assert "it is version 1.1.0" in box.state.outcomes[-1].why
+
+
 def test_older_release_beside_this_very_package_stays(box):
     """Somebody wanted it."""
     box.packaged = "2.0.0"
