@@ -1,0 +1,20 @@
+"""What the units leave to root."""
+
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "deploy/systemd"
+GIVEN_AWAY = ("StateDirectory", "CacheDirectory", "LogsDirectory", "RuntimeDirectory")
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.glob("*.service")))
+def test_what_systemd_gives_to_the_agent_lies_in_folders_of_roots(unit):
+    """Below a folder of its own the agent's user could put a link there, and newer systemd gives
+    away, as root and with all that is in it, what that leads to.
+    """
+    lines = (UNITS / unit).read_text(encoding="utf-8").splitlines()
+    settings = [line.split("=", 1) for line in lines if "=" in line and line[0] not in "#["]
+    given = [name for key, value in settings if key in GIVEN_AWAY for name in value.split()]
+    assert given
+    assert not [name for name in given if "/" in name]
