@@ -18,3 +18,14 @@ def test_what_systemd_gives_to_the_agent_lies_in_folders_of_roots(unit):
     given = [name for key, value in settings if key in GIVEN_AWAY for name in value.split()]
     assert given
     assert not [name for name in given if "/" in name]
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.glob("*.service")))
+def test_nothing_runs_from_where_a_unit_can_write(unit):
+    """Each place is named: with ``/`` systemd 252 forbids none of them."""
+    lines = (UNITS / unit).read_text(encoding="utf-8").splitlines()
+    settings = dict(line.split("=", 1) for line in lines if "=" in line and line[0] not in "#[")
+    places = {"StateDirectory": "/var/lib", "CacheDirectory": "/var/cache"}
+    places |= {"RuntimeDirectory": "/run"}
+    given = {f"-{root}/{settings[key]}" for key, root in places.items() if key in settings}
+    assert given | {"-/tmp", "-/var/tmp"} <= set(settings["NoExecPaths"].split())
