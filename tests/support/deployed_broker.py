@@ -45,15 +45,20 @@ class Ports:
     web: int = field(default_factory=_port)
 
 
+def _last_month() -> dt.datetime:
+    return dt.datetime.now(dt.UTC) - dt.timedelta(days=30)
+
+
 class Authorities:
     """One CA for kiosks, brokers and bridges, one for people and services."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._made = 0
+        for name in ("kiosks", "people"):
+            CertificateAuthority.create(folder / name, name, _PASSPHRASE, now=_last_month)
         self.kiosks, self.people = (
-            CertificateAuthority.create(folder / name, name, _PASSPHRASE)
-            for name in ("kiosks", "people")
+            CertificateAuthority.open(folder / name, _PASSPHRASE) for name in ("kiosks", "people")
         )
 
     def of(self, role: Role) -> CertificateAuthority:
