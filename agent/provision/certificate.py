@@ -74,6 +74,15 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
         raise CertificateError(msg) from None
 
 
+def is_request_for(pem: bytes, kiosk: str) -> bool:
+    """Whether it can be read, and asks for a certificate of this kiosk."""
+    try:
+        names = read_request(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (CertificateError, ValueError):
+        return False
+    return [name.value for name in names] == [kiosk]
+
+
 def _without_null(pem: bytes) -> bytes:
     """Take out what tpm2-openssl 1.1 (Debian 12) writes behind the signature's algorithm.
 

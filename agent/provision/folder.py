@@ -23,6 +23,7 @@ from agent.errors import CertificateError
 from agent.provision.certificate import (
     MAX_ROOTS,
     Chain,
+    is_request_for,
     make_request,
     new_key,
     read_certificates,
@@ -152,6 +153,7 @@ class IdentityFolder:
     def next_request(self, kiosk: str) -> CertificateRequested:
         """Return the open request; without one, make a key for it.
 
+        Where the kiosk's id is another one by now, the open request's key asks under the new one.
         A key in hardware stays, and its request is given out again.
 
         Raises:
@@ -162,7 +164,7 @@ class IdentityFolder:
             msg = "this kiosk has no key yet: a person has to provision it on site"
             raise CertificateError(msg)
         present = software_key(_read(self._key))
-        if not (self._next_key.exists() and self._next_request.exists()):
+        if not self._has_next_request(kiosk):
             request = None if present else self._request_of_key(kiosk)
             pem = new_key() if present else _read(self._key)
             write_atomically(self._next_key, pem)
@@ -174,6 +176,18 @@ class IdentityFolder:
         request = _read(self._next_request)
         proof = prove(request, present) if present else None
         return CertificateRequested(csr=request.decode(), proof=proof)
+
+    def _has_next_request(self, kiosk: str) -> bool:
+        """Whether a request is open; under another id, it is made anew from its key."""
+        if not (self._next_key.exists() and self._next_request.exists()):
+            return False
+        if is_request_for(_read(self._next_request), kiosk):
+            return True
+        key = software_key(_read(self._next_key))
+        if key is None:
+            return False
+        write_atomically(self._next_request, make_request(key, kiosk))
+        return True
 
     def begin_trial(self, chain: Chain | None, roots: Sequence[x509.Certificate] | None) -> None:
         """Put a certificate, roots, or both on trial: :meth:`in_use` gives them from now on.

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agent.errors import CertificateError
-from agent.provision.certificate import Chain, make_request, software_key
+from agent.provision.certificate import Chain, is_request_for, make_request, software_key
 from agent.provision.folder import IdentityFolder
 from contract.certificates import CertificateRequested, check_proof
 from contract.errors import SignatureError
@@ -376,6 +376,52 @@ def test_request_made_before_a_fault_is_kept(folder: IdentityFolder):
     folder.next_request("k1")
     assert software_key((folder.path / "next.key").read_bytes()) is not None
     assert key.startswith(b"-----BEGIN PRIVATE KEY-----")
+
+
+def test_open_request_follows_the_kiosks_id(folder: IdentityFolder, root: Authority, mains: Mains):
+    """The id was changed in the settings: the same key asks under it, whenever the power fails."""
+    folder.next_request("k1")
+    key = (folder.path / "next.key").read_bytes()
+
+    def after() -> None:
+        requested = folder.next_request("k2")
+        chain = Chain.read(root.sign(requested.csr.encode()))
+        assert chain.leaf.subject.rfc4514_string() == "CN=k2"
+        assert chain.is_for(key, None)
+        folder.next_request("k1")
+
+    assert cut_at_every_step(mains, lambda: folder.next_request("k2"), after) > 3
+    present = folder.chain()
+    assert present is not None
+    requested = folder.next_request("k2")
+    assert check_proof(requested, [present.leaf]) == requested.csr.encode()
+    assert folder.next_request("k2").csr == requested.csr
+    folder.begin_trial(Chain.read(root.sign(requested.csr.encode())), None)
+    folder.take_over()
+    usable(folder)
+
+
+def test_open_request_that_is_damaged(folder: IdentityFolder):
+    """It is made anew, from the same key."""
+    folder.next_request("k1")
+    key = (folder.path / "next.key").read_bytes()
+    (folder.path / "next.csr").write_bytes(b"")
+    assert is_request_for(folder.next_request("k1").csr.encode(), "k1")
+    assert (folder.path / "next.key").read_bytes() == key
+
+
+def test_open_request_of_a_key_in_hardware_follows_its_file(tmp_path: Path):
+    """Only the hardware can ask under another id: what the engineer had it ask is given out."""
+    folder = IdentityFolder(tmp_path / "state")
+    folder.path.mkdir(parents=True)
+    (folder.path / "device.key").write_bytes(HARDWARE)
+    key = new_key()
+    (folder.path / "device.csr").write_bytes(make_request(key, "k1"))
+    old = folder.next_request("k1").csr
+    assert folder.next_request("k2").csr == old
+    (folder.path / "device.csr").write_bytes(make_request(key, "k2"))
+    assert is_request_for(folder.next_request("k2").csr.encode(), "k2")
+    assert (folder.path / "next.key").read_bytes() == HARDWARE
 
 
 def test_key_under_a_passphrase_or_of_another_kind(folder: IdentityFolder):
