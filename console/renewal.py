@@ -1,13 +1,15 @@
 """The certificates of kiosks, renewed over the line that they have."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 
-from console import files
+from console import files, terminal
 from console.arguments import checked
 from console.ca import CertificateAuthority
 from console.ca_index import Issued
@@ -18,6 +20,7 @@ from console.options import Fleet, Sending
 from console.order import Draft
 from console.outcome import Ending, Outcome
 from console.send import Sender, patience_s
+from console.send_view import as_json
 from console.settings import ConsoleSettings
 from contract import ContractError
 from contract.actions import CertificateInstall, CertificateRequest
@@ -67,7 +70,7 @@ def renew(
 ) -> None:
     """Have kiosks make requests, sign them, and have the certificates tried.
 
-    Nothing is signed where one of the requests may be somebody else's.
+    Nothing is signed for a kiosk whose request may be somebody else's; the others go on without it.
 
     Args:
         settings: the broker.
@@ -79,30 +82,33 @@ def renew(
         fleet: which kiosks.
 
     Raises:
-        ConsoleError: a key is unusable, or the CA signs no such request.
+        ConsoleError: a key is unusable, or the only kiosk's request is not signed.
         Exit: with the worst outcome, where that is not success.
     """
     asked = _ask(settings, kiosk, sending, fleet)
     now = time.time()  # with a certificate that has run out nobody is on line
-    requests = {
-        one.kiosk: _checked(
-            one,
-            [
-                x509.load_pem_x509_certificate(entry.pem)
-                for entry in issued
-                if (entry.name, entry.role) == (one.kiosk, "kiosk") and entry.valid_at(now)
-            ],
-        )
-        for one in asked
-        if one.outcome is Outcome.SUCCEEDED
-    }
-    drafts = [
-        _draft(name, authority.sign(csr, name=name, days=days), sending)
-        for name, csr in requests.items()
-    ]
-    tried = _deliver(settings, drafts, sending, fleet) if drafts else []
-    refused = [one for one in asked if one.outcome is not Outcome.SUCCEEDED]
-    _finish(settings, [*refused, *tried], sending)
+    drafts: list[Draft] = []
+    ended: list[Ending] = []
+    for one in asked:
+        if one.outcome is not Outcome.SUCCEEDED:
+            ended.append(one)
+            continue
+        known = [
+            x509.load_pem_x509_certificate(entry.pem)
+            for entry in issued
+            if (entry.name, entry.role) == (one.kiosk, "kiosk") and entry.valid_at(now)
+        ]
+        try:
+            chain = authority.sign(_checked(one, known), name=one.kiosk, days=days)
+            drafts.append(_draft(one.kiosk, chain, sending))
+        except ConsoleError as error:
+            if len(asked) == 1:
+                msg = f"{one.kiosk}: {error}"
+                raise RequestError(msg) from None
+            ended.append(_unsigned(one, error, sending))
+    if drafts:
+        ended += _deliver(settings, drafts, sending, fleet)
+    _finish(settings, ended, sending)
 
 
 def install_arguments(
@@ -120,6 +126,16 @@ def install_arguments(
         "roots": content(roots),
         "replace_roots": replace_roots,
     }
+
+
+def _unsigned(asked: Ending, error: ConsoleError, sending: Sending) -> Ending:
+    """Say why a kiosk gets no certificate; the request was made, and the renewal failed."""
+    ending = replace(asked, outcome=Outcome.FAILED)
+    if sending.as_json:
+        told = {**as_json(ending), "text": str(error)}
+        terminal.print_plain(json.dumps(told, ensure_ascii=False))
+    terminal.complain(f"{asked.kiosk}: {error}")
+    return ending
 
 
 def _draft(kiosk: str, chain: bytes, sending: Sending) -> Draft:
@@ -170,5 +186,4 @@ def _checked(ending: Ending, known: Iterable[x509.Certificate]) -> bytes:
         requested = validated(lambda: CertificateRequested.model_validate(result))
         return check_proof(requested, known)
     except ContractError as error:
-        msg = f"{ending.kiosk}: {error}"
-        raise RequestError(msg) from None
+        raise RequestError(str(error)) from None

@@ -5,11 +5,10 @@ signs the request once more, with the key of the certificate that it has.
 """
 
 import base64
-import binascii
 from collections.abc import Iterable
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -49,15 +48,20 @@ def check_proof(requested: CertificateRequested, known: Iterable[x509.Certificat
     """
     pem = requested.csr.encode()
     request = _read(pem)
+    try:
+        asked = request.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        msg = f"the key of the certificate request cannot be read: {error}"
+        raise MalformedError(msg) from None
     for certificate in known:
         key = certificate.public_key()
-        if key == request.public_key():
+        if key == asked:
             return pem
         if isinstance(key, ec.EllipticCurvePublicKey):
             try:
                 signature = base64.b64decode(requested.proof or "", validate=True)
                 key.verify(signature, _content(request), _ALGORITHM)
-            except (InvalidSignature, binascii.Error):
+            except (InvalidSignature, ValueError):  # no base64, or no ASCII
                 continue
             return pem
     msg = (

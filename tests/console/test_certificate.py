@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from agent.provision.certificate import make_request
 from console.ca import CertificateAuthority
@@ -21,8 +23,10 @@ SECRET = "correct horse battery"
 class Renewed(ScriptedKiosk):
     """Answers a request with what the test says, and takes any certificate."""
 
-    def __init__(self, port: int, li: PrivateKey, answer: CertificateRequested) -> None:
-        super().__init__(port, "k-1", [li], self._answer)
+    def __init__(
+        self, port: int, li: PrivateKey, answer: CertificateRequested, kiosk: str = "k-1"
+    ) -> None:
+        super().__init__(port, kiosk, [li], self._answer)
         self.installed: list[str] = []
         self._requested = answer
 
@@ -122,6 +126,45 @@ async def test_request_for_another_name(broker, li, ca, renew):
         done = await renew()
     assert done.code == 2
     assert "'k-2', not for 'k-1'" in done.errors
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+async def test_each_kiosk_of_several_by_itself(broker, li, ca, kioskctl, key_file, *, as_json):
+    """What one cannot be given keeps no other waiting, and is told with its reason."""
+    keys = {f"k-{number}": new_key() for number in range(1, 6)}
+    for name, key in keys.items():
+        await asyncio.to_thread(ca.sign, make_request(key, name))
+
+    def requested(name: str, key: EllipticCurvePrivateKey) -> CertificateRequested:
+        csr = make_request(new_key(), name)
+        return CertificateRequested(csr=csr.decode(), proof=prove(csr, key))
+
+    answers = {
+        "k-1": requested("k-1", new_key()),
+        "k-2": requested("k-9", keys["k-2"]),
+        "k-3": requested("k-3", keys["k-3"]),
+        "k-4": requested("k-4", keys["k-4"]).model_copy(update={"proof": "证"}),
+        "k-5": requested("k-5", keys["k-5"]),
+    }
+    words = ["certificate", "renew", "--all", "--yes", "--key", key_file]
+    secret = {"KIOSKCTL_PASSPHRASE_FILE": str(kioskctl.folder / "secret")}
+    async with AsyncExitStack() as stack:
+        kiosks = [
+            await stack.enter_async_context(Renewed(broker.port, li, answer, name).online())
+            for name, answer in answers.items()
+        ]
+        done = await kioskctl(*words, *(["--json"] if as_json else []), **secret)
+    assert done.code == 1
+    for name in ("k-1", "k-4"):
+        assert f"{name}: the key of no certificate that the kiosk has vouches" in done.errors
+    assert "k-2: the request is for 'k-9', not for 'k-2'" in done.errors
+    assert [len(kiosk.installed) for kiosk in kiosks] == [0, 0, 1, 0, 1]
+    assert len(await asyncio.to_thread(ca.issued)) == 7
+    if as_json:
+        lines = done.lines
+        ends = {line["kiosk"]: line["outcome"] for line in lines if "outcome" in line}
+        failed = {"k-1": "failed", "k-2": "failed", "k-4": "failed"}
+        assert ends == failed | {"k-3": "succeeded", "k-5": "succeeded"}
 
 
 async def test_request_for_another_ca(broker, li, ca, kioskctl, key_file):
