@@ -16,9 +16,20 @@ audit_app = typer.Typer(
 
 
 def _trail(config: Path | None) -> "Trail":
+    """Open the trail, as the service's user where root does."""
     from agent.audit_trail import Trail
+    from agent.errors import TrailError
+    from agent.service_user import become, service_user
 
-    return Trail(load_settings(config))
+    trail = Trail(load_settings(config))
+    user = service_user()
+    if user is not None:
+        try:
+            become(user)
+        except OSError as error:
+            msg = f"{user.pw_name}: {error.strerror}"
+            raise TrailError(msg) from None
+    return trail
 
 
 @audit_app.command()
@@ -53,10 +64,14 @@ def export(
     config: ConfigOption = None,
 ) -> None:
     """Write all entries and the signed head into a file, for kioskctl audit verify."""
-    head, problem = _trail(config).export(file)
-    typer.echo(f"{file}: entries {head.first} to {head.number}")
-    if problem is not None:
-        typer.echo(f"without a signed head, so its end proves nothing: {problem}", err=True)
+    from agent.audit_export import export as write
+    from agent.audit_trail import Trail
+    from agent.service_user import service_user
+
+    done = write(Trail(load_settings(config)), file, service_user())
+    typer.echo(f"{file}: entries {done.first} to {done.number}")
+    if done.problem is not None:
+        typer.echo(f"without a signed head, so its end proves nothing: {done.problem}", err=True)
 
 
 @audit_app.command()

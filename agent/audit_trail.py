@@ -1,12 +1,10 @@
 """The audit trail as a person on the kiosk reads it, also while the agent runs."""
 
-import os
 import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from agent.errors import TrailError
@@ -54,11 +52,14 @@ class Trail:
             raise TrailError(msg)
         return proof
 
-    def export(self, out: Path) -> tuple[ChainHead, str | None]:
-        """Write the trail and its signed head into a file, whole or not at all.
+    def export(self, out: BinaryIO) -> tuple[ChainHead, str | None]:
+        """Write the trail and its signed head into an open file.
 
         Returns:
             How far the trail goes, and why there is no signed head, where there is none.
+
+        Raises:
+            OSError: the file cannot be written.
         """
         try:
             key, problem = read_kiosk_key(self._key), None
@@ -68,11 +69,7 @@ class Trail:
             key, problem = None, f"{self._key}: {error}"
         with self._table() as table:
             head = table.head()
-            try:
-                _write(out, self._exported(table, head, key))
-            except OSError as error:
-                msg = f"{out}: {error.strerror}"
-                raise TrailError(msg) from None
+            out.writelines(b"%b\n" % line for line in self._exported(table, head, key))
         return head, problem
 
     def public_key(self) -> DeviceKey:
@@ -105,7 +102,12 @@ class Trail:
     @contextmanager
     def _table(self) -> Iterator[AuditTable]:
         """One moment of the trail, whatever the agent writes meanwhile."""
-        if not self._ledger.is_file():
+        try:
+            there = self._ledger.is_file()
+        except OSError as error:
+            msg = f"{self._ledger}: {error.strerror}"
+            raise TrailError(msg) from None
+        if not there:
             msg = f"{self._ledger} is not there: the agent has not run yet, or may not be seen"
             raise TrailError(msg)
         address = f"file:{quote(str(self._ledger.absolute()))}?mode=ro"
@@ -128,18 +130,3 @@ def describe(line: bytes) -> str:
     facts = "  ".join(f"{name}={value}" for name, value in entry.data.items())
     text = f"{entry.number:>6}  {format_time(entry.time)}{unsure} {entry.kind:<18}  {facts}"
     return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
-def _write(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a large file line by line, whole or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(b"%b\n" % line for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

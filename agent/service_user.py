@@ -29,13 +29,13 @@ def is_service_user(name: str = USER) -> bool:
         return False
 
 
-def become(user: pwd.struct_passwd, folder: Path) -> None:
-    """Go on as this user, who gets the folder where it is missing. There is no way back.
+def become(user: pwd.struct_passwd, folder: Path | None = None) -> None:
+    """Go on as this user, who gets the folder where one is named and missing. No way leads back.
 
     Raises:
         OSError: the folder cannot be made, or the rights not be given up.
     """
-    if not folder.exists():
+    if folder is not None and not folder.exists():
         folder.mkdir(parents=True, mode=0o700)
         os.chown(folder, user.pw_uid, user.pw_gid)
     os.initgroups(user.pw_name, user.pw_gid)

@@ -1,7 +1,12 @@
 """``kiosk-agent audit``: the trail on the kiosk, read beside the running agent."""
 
 import json
+import os
+import pwd
 import sqlite3
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +23,7 @@ from contract.device import DeviceKey
 from telemetry.files import write_atomically
 from tests.support.clock import ManualClock
 
+ROOT = Path(__file__).parents[2]
 STAMP = ManualClock().stamp()
 UNSURE = ManualClock(quality="unsynced").stamp()
 
@@ -150,3 +156,88 @@ def test_without_a_ledger_there_is_nothing_to_show(tmp_path: Path):
     result = CliRunner().invoke(audit_app, ["show", "--config", str(settings)])
     assert "ledger.db is not there" in failure(result)
     assert not (tmp_path / "ledger.db").exists()
+
+
+class Owned:
+    """A state folder of ``nobody``, in whose name the service runs here, and one of root's own."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.chmod(0o755)
+        self.state, self.own = folder / "state", folder / "own"
+        for made in (self.state, self.own):
+            made.mkdir(mode=0o700)
+        kiosk = Kiosk(self.state)
+        self.settings, self.key = kiosk.settings, kiosk.make_key()
+        with closing(kiosk.db):
+            kiosk.table.append("command.accepted", {"signers": "li"}, STAMP)
+        self.user = pwd.getpwnam("nobody")
+        for path in (self.state, *self.state.iterdir()):
+            os.chown(path, self.user.pw_uid, self.user.pw_gid)
+
+    def audit(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        code = (  # Python's own library may be closed to others where tests run: rfc8785's codec
+            "import encodings.utf_16_be\n"
+            "import agent.service_user as user; user.service_user.__defaults__ = ('nobody',)\n"
+            "from agent.cli import main; main()"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code, "audit", *words, "--config", self.settings],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def lead_elsewhere(self, name: str) -> None:
+        """Do what the service's user can: put a link to a file of root's in the place of one."""
+        (self.state / name).rename(self.own / name)
+        os.chown(self.own / name, 0, 0)
+        (self.own / name).chmod(0o600)
+        (self.state / name).symlink_to(self.own / name)
+
+
+@pytest.fixture
+def owned() -> Iterator[Owned]:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own are closed to other users
+        yield Owned(Path(name))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_reads_as_the_service_user(owned: Owned):
+    """What is left in the folder is the service's, and a link there leads root nowhere."""
+    for words in (["show"], ["verify"], ["key"]):
+        done = owned.audit(*words)
+        assert done.returncode == 0, done.stderr
+    assert {path.stat().st_uid for path in owned.state.iterdir()} == {owned.user.pw_uid}
+    owned.lead_elsewhere("ledger.db")
+    owned.lead_elsewhere(FILE_NAME)
+    for words in (["show"], ["verify"], ["key"]):
+        done = owned.audit(*words)
+        assert done.returncode == 1
+        assert "Permission denied" in done.stderr
+        assert done.stdout == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_exports_into_a_file_of_its_own(owned: Owned):
+    """It goes where the service's user cannot, and has nothing that this user may not read."""
+    out = owned.own / "trail.jsonl"
+    done = owned.audit("export", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{out}: entries 1 to 2\n"
+    assert (out.stat().st_uid, out.stat().st_mode & 0o777) == (0, 0o600)
+    before = out.read_bytes()
+    proof = verify(before.splitlines(), keys={owned.key.kid: owned.key.verifier()})
+    assert (proof.last, proof.head.kiosk) == (2, "k-1")
+    owned.lead_elsewhere(FILE_NAME)
+    done = owned.audit("export", out)
+    assert done.returncode == 0, done.stderr
+    assert f"{FILE_NAME}: Permission denied" in done.stderr
+    assert verify(out.read_bytes().splitlines()).head is None
+    owned.lead_elsewhere("ledger.db")
+    before = out.read_bytes()
+    done = owned.audit("export", out)
+    assert done.returncode == 1
+    assert "ledger.db: Permission denied" in done.stderr
+    assert out.read_bytes() == before
+    assert {path.name for path in owned.own.iterdir()} == {out.name, FILE_NAME, "ledger.db"}
