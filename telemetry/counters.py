@@ -1,12 +1,15 @@
 """Numbers that must never be given out twice, even when the outbox database is lost."""
 
 import json
+import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from telemetry.files import write_atomically
 
 _MAX = 2**53
+_DIGITS = 20
 SEQUENCE_BLOCK = 10_000
 """Sequence numbers are reserved in blocks: one small write for many messages."""
 
@@ -15,11 +18,13 @@ class Counters:
     """The session counter and the reserved end of the sequence, in one small file.
 
     All methods block. Where the file cannot be written (read-only file system, full disk) the
-    numbers go on in memory; message ids stay unique all the same.
+    numbers go on in memory; message ids stay unique all the same. How far they went ahead of the
+    database is then written over a spare file that has its room already, as a full disk allows.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._spare = path.with_suffix(".ahead")
         self.session = 0
         self.sequence_limit = 0
         self.clean = True
@@ -48,12 +53,16 @@ class Counters:
             # that of messages.
             self.session = self.sequence_limit = int(time.time())
             self.clean = False
+        if limit := self._read_spare():
+            self.sequence_limit = max(self.sequence_limit, limit)
+            self.ahead = True
 
     def begin(self, sequence: int) -> None:
         """Note that a run has begun, which has given out numbers up to ``sequence`` before."""
         self.sequence_limit = max(self.sequence_limit, sequence + SEQUENCE_BLOCK)
         self.ahead = False
         self._save(clean=False)
+        self._write_spare(0, os.O_CREAT)
 
     def run_ahead(self, sequence: int) -> None:
         """Note that numbers beyond the database's are given out from now on."""
@@ -87,4 +96,19 @@ class Counters:
         try:
             write_atomically(self._path, json.dumps(document).encode())
         except OSError:
-            return
+            if self.ahead:
+                self._write_spare(self.sequence_limit)
+
+    def _write_spare(self, limit: int, flags: int = 0) -> None:
+        with suppress(OSError):
+            descriptor = os.open(self._spare, os.O_WRONLY | os.O_DSYNC | flags, 0o600)
+            try:
+                os.write(descriptor, f"{limit:0{_DIGITS}}".encode())
+            finally:
+                os.close(descriptor)
+
+    def _read_spare(self) -> int:
+        try:
+            return min(int(self._spare.read_bytes()[:_DIGITS]), _MAX)
+        except (OSError, ValueError):
+            return 0

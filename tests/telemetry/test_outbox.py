@@ -318,6 +318,29 @@ async def test_full_disk_and_recovery(small_disk: Path, clock, faults):
         assert [row.sequence for row in await backlog(outbox)] == list(range(1, 511))
 
 
+async def test_killed_while_the_disk_is_full(small_disk: Path, clock, faults):
+    """What memory numbered is not numbered again, though nothing new could be written."""
+    async with running(small_disk, clock, faults, disk_floor_mib=0) as outbox:
+        await put_all(outbox, clock, [message(P.ALARM) for _ in range(10)])
+        fill(small_disk / "filler")
+        while not faults:
+            await put_all(outbox, clock, [message(P.ALARM, 900) for _ in range(50)])
+            await asyncio.sleep(0.01)
+        used = outbox.last_sequence
+        left = {path.name: path.read_bytes() for path in small_disk.iterdir()}
+    left.pop("filler")
+    after = small_disk / "after"  # the disk as it was at the kill, with room again
+    (small_disk / "filler").unlink(missing_ok=True)
+    after.mkdir()
+    for name, content in left.items():
+        (after / name).write_bytes(content)
+    async with running(after, clock, faults, disk_floor_mib=0) as outbox:
+        await put(outbox, clock, P.ALARM)
+        rows = await backlog(outbox)
+        assert outbox.last_sequence > used + 1
+        assert "storage_failed" in {gap.reason for gap in gaps(rows)}
+
+
 async def test_read_only_file_system(fixed_disk: Path, clock, faults):
     """On a read-only file system the agent goes on in memory and says so."""
     async with running(fixed_disk, clock, faults) as outbox:
