@@ -135,6 +135,7 @@ class LedgerStore:
             path.chmod(0o600)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA cache_size=-512")  # KiB, of 2,000
             self._db.execute("PRAGMA foreign_keys=ON")
             self._db.execute("PRAGMA secure_delete=ON")  # what is private is gone when it goes
             # The log is written over from its start before it reaches the size it is cut to: a log

@@ -171,6 +171,7 @@ class Store:
             path.chmod(0o600)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA cache_size=-512")  # KiB, of 2,000: rows are read once
             self._db.execute(f"PRAGMA wal_autocheckpoint={self._log_limit // _PAGE // 2}")
             self._db.execute(f"PRAGMA journal_size_limit={self._log_limit}")
             # FULL alone lets a torn page pass; the check reads every page once, at start only.
