@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 
-from vision.freed_memory import give_all_back
 from vision.identity.base import FaceDetector, FaceRecogniser
 from vision.identity.dlib_backend import DlibDetector, DlibRecogniser
 from vision.identity.network_cache import cache_folder, converted
@@ -64,7 +63,6 @@ def open_backend(
         detector = DlibDetector(faces.pick("face-landmarks"), second)
         session = open_session(converted(model, cache_folder()), name=model.name, threads=threads)
         recogniser = DlibRecogniser(session, name=model.name)
-        give_all_back()  # the network's bytes, 22 MB, went when the session had them
     attack = listed.pick("presentation-attack") if _lists(listed, "presentation-attack") else None
     return Backend(detector, recogniser, model.calibration, attack)
 

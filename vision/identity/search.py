@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vision.freed_memory import give_all_back
 from vision.identity.base import Template
 from vision.identity.gallery_record import Stored
 
@@ -43,8 +42,6 @@ class Index:
             self._enrolments.append(stored.enrolment)
             rows += stored.template
         self._rows = np.frombuffer(rows, _WIRE).reshape(-1, dimension).astype(np.float32)
-        del rows
-        give_all_back()
 
     def __len__(self) -> int:
         return len(self._enrolments)

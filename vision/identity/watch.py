@@ -169,6 +169,7 @@ class Worker:
     def _know(self, staff: Staff) -> None:
         self._observer.know(staff.index)
         self._gallery_problem = staff.problem
+        give_all_back()  # what loading took: of the gallery and, at first, of the models
 
     def _load_later(self, access: GalleryAccess | None) -> None:
         self._inbox.put(self._load(access))
