@@ -142,8 +142,8 @@ async def test_a_command_cannot_cancel_itself(make_kiosk):
     assert kiosk.receipts[-1].text == "a command cannot stop itself"
 
 
-async def test_the_end_of_the_agent_is_no_cancelling(make_kiosk):
-    """What the agent's stop interrupts stays open; the next start ends it."""
+async def interrupted(make_kiosk):
+    """A kiosk that was stopped while it carried out a command, and that command."""
     deed = Deed()
     deed.hangs = True
     kiosk = make_kiosk(deeds=[deed])
@@ -151,19 +151,19 @@ async def test_the_end_of_the_agent_is_no_cancelling(make_kiosk):
     async with kiosk.running():
         await kiosk.send(command)
         await deed.begun.wait()
+    return kiosk, command
+
+
+async def test_the_end_of_the_agent_is_no_cancelling(make_kiosk):
+    """What the agent's stop interrupts stays open; the next start ends it."""
+    kiosk, command = await interrupted(make_kiosk)
     assert not kiosk.terminal(command)
     assert len(await kiosk.ledger.open_commands()) == 1
 
 
 async def test_what_a_newer_agent_left_stops_nothing(make_kiosk):
     """After going back to an older version, what that cannot read waits, and the rest goes on."""
-    deed = Deed()
-    deed.hangs = True
-    kiosk = make_kiosk(deeds=[deed])
-    command = order(deed)
-    async with kiosk.running():
-        await kiosk.send(command)
-        await deed.begun.wait()
+    kiosk, command = await interrupted(make_kiosk)
     with closing(sqlite3.connect(kiosk.ledger_path, isolation_level=None)) as db:
         db.execute("UPDATE command SET document = json_set(document, '$.new', 1)")
         db.execute(
