@@ -2,6 +2,11 @@
 
 import os
 import socket
+from collections.abc import Callable
+
+_TELL_S = 5.0
+_EXTENDED_S = 90
+"""For one file, or a disk that pauses."""
 
 
 def notify(*assignments: str) -> None:
@@ -18,6 +23,26 @@ def notify(*assignments: str) -> None:
             line.send("\n".join(assignments).encode())
     except OSError:
         return
+
+
+class SlowStart:
+    """Has the service manager wait for as long as a start goes on, however slowly.
+
+    Args:
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._told_at = float("-inf")
+
+    def goes_on(self) -> None:
+        """Say that something was done; may be called for each of thousands of small things."""
+        now = self._clock()
+        if now - self._told_at >= _TELL_S:
+            self._told_at = now
+            # The first is heard where the agent became another image while it was up already.
+            notify("WATCHDOG=1", f"EXTEND_TIMEOUT_USEC={_EXTENDED_S * 1_000_000}")
 
 
 def watchdog_interval_s() -> float | None:

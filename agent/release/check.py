@@ -3,8 +3,9 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from agent.errors import ReleaseError
@@ -43,7 +44,9 @@ def check_fit(manifest: Manifest) -> None:
             raise ReleaseError(msg)
 
 
-def check_slot(folder: Path, slot: Slot, keys: KeySet, *, whole: bool) -> None:
+def check_slot(
+    folder: Path, slot: Slot, keys: KeySet, *, whole: bool, went_on: Callable[[], None]
+) -> None:
     """Check a slot's signature, links, and that it holds the signed files and no others.
 
     Args:
@@ -51,6 +54,7 @@ def check_slot(folder: Path, slot: Slot, keys: KeySet, *, whole: bool) -> None:
         slot: what was installed there.
         keys: the pinned release keys.
         whole: whether every file is read and hashed; else its size has to do.
+        went_on: called after each file that was hashed: all of them may take minutes.
 
     Raises:
         ReleaseError: something is not as it was signed; the text says what.
@@ -67,7 +71,11 @@ def check_slot(folder: Path, slot: Slot, keys: KeySet, *, whole: bool) -> None:
             raise ReleaseError(msg)  # noqa: TRY301 - as above
         check_fit(manifest)
         _check_environment(folder)
-        _check_files(folder, manifest, whole=whole)
+        _check_files(folder, manifest)
+        if whole:
+            with ThreadPoolExecutor(_HASHERS) as hashers:
+                for _ in hashers.map(partial(_check_content, folder), manifest.files):
+                    went_on()
     except (OSError, ContractError, ReleaseError) as error:
         msg = f"slot {slot.name} is not fit to run: {error}"
         raise ReleaseError(msg) from None
@@ -89,7 +97,7 @@ def _check_environment(folder: Path) -> None:
         raise ReleaseError(msg)
 
 
-def _check_files(folder: Path, manifest: Manifest, *, whole: bool) -> None:
+def _check_files(folder: Path, manifest: Manifest) -> None:
     wanted = {file.path: file for file in manifest.files}
     for name, entry in _walk(folder):
         if name in _OURS:
@@ -105,10 +113,6 @@ def _check_files(folder: Path, manifest: Manifest, *, whole: bool) -> None:
     if wanted:
         msg = f"{min(wanted)} is missing"
         raise ReleaseError(msg)
-    if whole:
-        with ThreadPoolExecutor(_HASHERS) as hashers:
-            for _ in hashers.map(lambda file: _check_content(folder, file), manifest.files):
-                pass
 
 
 def _check_content(folder: Path, file: ReleaseFile) -> None:

@@ -31,6 +31,7 @@ class Choice:
         now_s: seconds since boot, suspended or not.
         counting: whether this is a start of the daemon, which counts and is recorded.
         say: tells the journal.
+        went_on: called often while files are hashed, which may take minutes.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Choice:
         now_s: float,
         counting: bool,
         say: Callable[[str], None],
+        went_on: Callable[[], None],
     ) -> None:
         self._releases = releases
         self._keys = keys
@@ -51,6 +53,7 @@ class Choice:
         self._now_s = now_s
         self._counting = counting
         self._say = say
+        self._went_on = went_on
         self._state, problem = releases.load_or_forget()
         if problem is not None:
             say(problem)
@@ -102,7 +105,8 @@ class Choice:
         whole = self._state.checked.get(slot.name) != self._boot_id
         try:
             keys = read_release_keys(self._keys)
-            check_slot(self._releases.slot(slot.name), slot, keys, whole=whole)
+            folder = self._releases.slot(slot.name)
+            check_slot(folder, slot, keys, whole=whole, went_on=self._went_on)
         except ReleaseError as error:
             return str(error)
         if whole:

@@ -77,6 +77,7 @@ def _choose(folder: Path, keys: Path, *, counting: bool) -> "Chosen | None":
     # This costs a third of a second, and many kiosks have no release but the packaged one.
     from agent.release.choice import Choice  # noqa: PLC0415
     from agent.release.slots import Releases  # noqa: PLC0415
+    from agent.systemd import SlowStart  # noqa: PLC0415
 
     choice = Choice(
         Releases(folder),
@@ -86,6 +87,7 @@ def _choose(folder: Path, keys: Path, *, counting: bool) -> "Chosen | None":
         now_s=time.clock_gettime(time.CLOCK_BOOTTIME),
         counting=counting,
         say=_say,
+        went_on=SlowStart(time.monotonic).goes_on if counting else lambda: None,
     )
     return choice.make()
 

@@ -11,7 +11,7 @@ import pytest
 
 from agent.pulse import STALE_S, Pulse
 from agent.supervisor import LAST_PAUSE_S, Supervisor
-from agent.systemd import notify, watchdog_interval_s
+from agent.systemd import SlowStart, notify, watchdog_interval_s
 from contract.state import Service, ServiceChanged
 from tests.support.clock import ManualClock
 
@@ -275,6 +275,19 @@ def test_notify_without_manager(monkeypatch: pytest.MonkeyPatch):
     notify("READY=1")
     monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent/socket")
     notify("READY=1")
+
+
+async def test_slow_start_holds_the_service_manager_off(manager: socket.socket):
+    """By as much as one file may take, and not for each of thousands of files."""
+    clock = ManualClock()
+    start = SlowStart(clock.monotonic)
+    for _ in range(1000):
+        start.goes_on()
+    word = "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=90000000"
+    assert heard(manager) == [word]
+    await clock.advance(5)
+    start.goes_on()
+    assert heard(manager) == [word]
 
 
 @pytest.mark.parametrize(("value", "interval"), [("90000000", 45.0), ("", None), ("x", None)])

@@ -73,6 +73,7 @@ class Box:
             now_s=self.now_s,
             counting=counting,
             say=self.said.append,
+            went_on=lambda: None,
         ).make()
 
     def start(self, *, counting: bool = True) -> str:

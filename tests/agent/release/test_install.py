@@ -132,7 +132,9 @@ def test_good_release_is_unpacked_whole(tmp_path, install, release):
     asked = [slot / "bin/python", "-I", "-B", "-c", "import agent; print(agent.VERSION)"]
     assert subprocess.run(asked, check=True, capture_output=True, text=True).stdout == "1.1.0\n"
     slot_told = Slot(name="a", version="1.1.0", manifest=digest, packaged="1.0.0")
-    check_slot(slot, slot_told, read_release_keys(tmp_path / "keys.json"), whole=True)
+    keys, hashed = read_release_keys(tmp_path / "keys.json"), []
+    check_slot(slot, slot_told, keys, whole=True, went_on=lambda: hashed.append(1))
+    assert len(hashed) == 3, "each signed file"
 
 
 def test_what_was_in_the_slot_before_is_gone(tmp_path, install, release):

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +71,19 @@ def test_release_on_trial_is_told_how_to_come_again(box):
     assert again["environ"]["GIVEN"] == "1"
     assert "ADDED" not in again["environ"]
     assert box.state.trial.starts == 2
+
+
+def test_service_manager_waits_while_files_are_hashed(box, tmp_path):
+    """Once a boot, and in the daemon's start alone."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        for arguments in (["version"], ["run"]):
+            launch(box, *arguments, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert b"EXTEND_TIMEOUT_USEC" in manager.recv(4096)
+        launch(box, "run", NOTIFY_SOCKET=str(tmp_path / "notify"))
+        with pytest.raises(BlockingIOError):
+            manager.recv(4096)
 
 
 def test_other_commands_are_those_of_what_runs(box):
