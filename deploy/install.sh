@@ -88,7 +88,7 @@ else
   sum=$(cd "$tree" && find . -type f ! -name pyvenv.cfg -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
   sum="${sum%% *} $python"
   if [ "$sum" != "$(cat "$home/venv.sum" 2>/dev/null)" ]; then
-    act rm -rf "$home/venv.new"
+    act rm -rf "$home/venv.new" "$home/venv.old"
     act mkdir -p "$home"
     act cp -R -p "$tree" "$home/venv.new" # takes a while: the running agent goes on meanwhile
     if [ -z "$dry" ]; then
@@ -96,13 +96,17 @@ else
       ln -sfn "$python" "$home/venv.new/bin/python"
       printf 'home = %s\ninclude-system-site-packages = false\n' "${python%/*}" >"$home/venv.new/pyvenv.cfg"
     fi
+    act sync -f "$home" # whole on disk before it is needed
     stop
-    act rm -rf "$home/venv"
+    # Two renames, a blink apart: where the power goes between them, this script run again puts it right.
+    [ ! -e "$home/venv" ] || act mv "$home/venv" "$home/venv.old"
     act mv "$home/venv.new" "$home/venv"
     if [ -z "$dry" ]; then
       layout_release "$home/venv" "$python" >"$home/release.json"
-      echo "$sum" >"$home/venv.sum"
+      sync -f "$home"
+      echo "$sum" >"$home/venv.sum" # the last: what it stands for is there
     fi
+    act rm -rf "$home/venv.old"
   fi
 fi
 
@@ -137,7 +141,7 @@ act systemd-sysusers kiosk-agent.conf
 if [ "$(stat -c %U /var/lib/kiosk-agent 2>/dev/null || echo kiosk-agent)" != kiosk-agent ]; then
   act chown -hR kiosk-agent:kiosk-agent /var/lib/kiosk-agent # an identity that a purge left belongs to root
 fi
-act systemd-tmpfiles --create kiosk-agent.conf
+act systemd-tmpfiles --create --remove kiosk-agent.conf
 new=''
 if [ ! -e "$settings" ]; then
   new=yes

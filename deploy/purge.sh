@@ -2,7 +2,7 @@
 purge_kiosk() {
   rm -f /etc/kiosk-agent/agent.toml
   rm -f /etc/systemd/system/multi-user.target.wants/kiosk-agent.service
-  rm -f /var/lib/systemd/timers/stamp-kiosk-agent-housekeeping.timer
+  rm -f /var/lib/systemd/timers/stamp-kiosk-agent-housekeeping.timer /var/lib/systemd/linger/kiosk-agent
   rm -rf /var/cache/kiosk-agent /run/kiosk-agent
 
   # The device key makes this box the kiosk that the centre knows, and cannot be had again.

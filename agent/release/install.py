@@ -121,10 +121,12 @@ class Installation:
         """Put the release into the slot, whole or not at all, durable when this returns."""
         slot, new = self._folder / self._order.slot, self._folder / f"{self._order.slot}.new"
         manifest = package.signed.manifest
-        for old in (new, slot):
-            if old.exists():
-                shutil.rmtree(old)
-        self._check_space(manifest.total_bytes + len(manifest.files) * _BLOCK_BYTES)
+        leftovers = [old for old in (new, slot) if old.exists()]
+        # Asked before the release in the slot is gone: where there is no room, it stays.
+        wanted = manifest.total_bytes + len(manifest.files) * _BLOCK_BYTES
+        self._check_space(wanted - sum(map(_occupied, leftovers)))
+        for old in leftovers:
+            shutil.rmtree(old)
         new.mkdir(parents=True, mode=0o700)
         try:
             tell = partial(self._tell, "unpacks the release", whole=manifest.total_bytes)
@@ -156,6 +158,12 @@ class Installation:
         self._told_at = now
         percent = round(100 * min(done, whole) / whole, 1) if whole else None
         self._report.send(InstallReport(text=text, percent=percent))
+
+
+def _occupied(folder: Path) -> int:
+    """Return the bytes of disk that the files below a folder take."""
+    paths = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+    return sum(path.lstat().st_blocks * 512 for path in paths)
 
 
 def _sync(folder: Path) -> None:

@@ -47,7 +47,7 @@ def test_after_ten_calm_minutes_it_begins_anew(pause):
     assert pause() == 0
 
 
-@pytest.mark.parametrize("content", ["", "many soon\n", "-3 5\n", "3\n", "\x00\x00\n", "3 4 5\n"])
+@pytest.mark.parametrize("content", ["", "many soon\n", "-3 5\n", "3\n", "\x00\x00\n", "3 4 5\n", "08 1\n"])
 def test_a_count_that_cannot_be_read_holds_nothing_up(pause, content):
     pause.count.write_text(content, encoding="ascii")
     assert pause() == 0
@@ -87,6 +87,14 @@ def test_networks_that_nobody_reads_and_leftovers_go(boxes):
     boxes()
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)
+
+
+def test_release_that_nobody_fetches_on_goes(boxes):
+    incoming = boxes.state / "releases/incoming"
+    incoming.mkdir(parents=True)
+    given_up, fetched = old(incoming / "1.part", 8), old(incoming / "2.part", 5)
+    boxes()
+    assert (given_up.exists(), fetched.exists()) == (False, True)
 
 
 def test_nothing_else_of_the_state_goes_however_old(boxes):

@@ -4,12 +4,14 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,6 +146,22 @@ def test_what_was_in_the_slot_before_is_gone(tmp_path, install, release):
         (tmp_path / "releases" / old / "lib/old.py").write_text("")
     install(release)
     assert not [name for name in all_files(tmp_path / "releases") if name.endswith("old.py")]
+
+
+def test_release_before_stays_where_there_is_no_room(tmp_path, install, monkeypatch):
+    """And it counts as room: it will be gone by then."""
+    free = [64 * MIB]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free[0]))
+    tree = tiny_tree(tmp_path / "tree", more={"agent/data.bin": os.urandom(8 * MIB)})
+    release = pack(tree, tmp_path / "out", KEY)
+    install(release)
+    there = all_files(tmp_path / "releases/a")
+    free[0] = -MIB
+    with pytest.raises(ReleaseError, match="MiB are needed on the disk"):
+        install(release)
+    assert all_files(tmp_path / "releases/a") == there
+    free[0] = MIB
+    install(release)
 
 
 def test_same_tree_gives_the_same_payload(tmp_path):
