@@ -17,6 +17,7 @@ from agent.daemon import Agent  # noqa: E402
 from agent.errors import AgentError  # noqa: E402
 from agent.log import configure  # noqa: E402
 from agent.release.launched import launched  # noqa: E402
+from vision.freed_memory import give_large_blocks_back  # noqa: E402
 
 
 async def _live(begun: Boot) -> bool:
@@ -29,6 +30,7 @@ async def _live(begun: Boot) -> bool:
 
 def main() -> None:
     """Run until told to stop; a fault in the settings is a sentence and exit status 1."""
+    give_large_blocks_back()  # a portrait that came in once is no reason to stay larger for ever
     try:
         begun = boot(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     except AgentError as error:

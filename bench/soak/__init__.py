@@ -7,7 +7,8 @@ order something every few seconds through the console's own client code, and a q
 orders is replayed. A schedule that the seed decides cuts, stalls, slows and refuses the line, stops
 and kills the broker, takes cameras away and exchanges them, fills the disk, steps the wall clock,
 kills and stops the agent's programs, and, in the first 40 % of the run, kills the agent. After that
-the agent lives to the end, so that its memory can be watched. As root the disk is a tmpfs of its
+the agent lives to the end, so that its memory can be watched; with ``--one-life`` it is spared, and
+watched from its first minute. As root the disk is a tmpfs of its
 own and can be filled; with a C compiler the agent's wall clock can be stepped (`clock.py` says how
 real that is). What the machine does not allow is left out and named in ``left_out``.
 
@@ -51,22 +52,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="of faults; default 5")
     parser.add_argument("--seed", type=int, default=1, help="decides the schedule; default 1")
     parser.add_argument("--release", choices=("watermark", "puback"), default="watermark")
-    parser.add_argument("--keep", type=Path, help="copy the agent's log and settings there")
+    parser.add_argument("--one-life", action="store_true", help="never kill the agent itself")
+    parser.add_argument(
+        "--keep", type=Path, help="put the agent's log and settings there, and memory.csv"
+    )
 
 
-def run(*, minutes: float, seed: int, release: str, keep: Path | None) -> Figures:
+def run(*, minutes: float, seed: int, release: str, one_life: bool, keep: Path | None) -> Figures:
     """Soak, judge, and print on standard error what did not hold."""
     configure(LogSettings(level="error"))
     with tempfile.TemporaryDirectory(prefix="kiosk-soak-") as name:
         folder = Path(name)
         try:
-            report = asyncio.run(soak(folder, minutes=minutes, seed=seed, release=release))
+            course = soak(folder, minutes=minutes, seed=seed, release=release, one_life=one_life)
+            report = asyncio.run(course)
         finally:
             if keep is not None:
                 keep.mkdir(parents=True, exist_ok=True)
                 for file in folder.glob("*.*"):
                     if file.suffix in {".log", ".toml"}:
                         shutil.copy(file, keep)
+    if keep is not None:
+        report.lives.write(keep / "memory.csv")
     hours = minutes / 60
     bounds = _bounds(report, hours)
     verdict = judge(report.account, report.operators.orders.sent, bounds)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 import psutil
@@ -61,11 +62,9 @@ class Injector:
             Kind.AGENT_KILLED: self._kill_agent,
         }
 
-    def kinds(self, *, broker_kills: bool) -> list[Kind]:
-        """What can be done on this machine."""
-        impossible = set()
-        if not broker_kills:
-            impossible.add(Kind.BROKER_KILLED)
+    def kinds(self, spared: AbstractSet[Kind]) -> list[Kind]:
+        """What else can be done on this machine."""
+        impossible = set(spared)
         if not self._disk.is_own:
             impossible.add(Kind.DISK_FULL)
         if not self._clock.works:

@@ -1,9 +1,11 @@
 """Resident memory over time: one line per life of a process, and how steeply it rises."""
 
+import csv
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 WARM_UP_S = 300.0
 """Of each life: caches fill, code is loaded."""
@@ -43,6 +45,16 @@ class Lives:
         """Return the steepest rise among the lives that can be judged; None: there is none."""
         judged = [samples for life in self.of(program) if (samples := settled(life))]
         return max(map(slope_kib_per_h, judged), default=None)
+
+    def write(self, path: Path) -> None:
+        """Write all samples down: program, life, seconds since the first, KiB."""
+        began_s = min((at_s for life in self.samples.values() for at_s, _ in life), default=0.0)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(("program", "life", "at_s", "kib"))
+            for (program, life), samples in self.samples.items():
+                for at_s, kib in samples:
+                    table.writerow((program, life, round(at_s - began_s, 1), round(kib)))
 
     def peak_kib(self, program: str) -> float:
         """Return the most that any life of a program took."""

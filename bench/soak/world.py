@@ -76,8 +76,16 @@ class Report:
     tracebacks: int = 0
 
 
-async def soak(folder: Path, *, minutes: float, seed: int, release: str) -> Report:
-    """Run for so long, and for as long again as it takes to settle. ``folder`` is for its files."""
+async def soak(folder: Path, *, minutes: float, seed: int, release: str, one_life: bool) -> Report:
+    """Run for so long, and for as long again as it takes to settle.
+
+    Args:
+        folder: for its files.
+        minutes: of faults.
+        seed: decides the schedule.
+        release: the setting of the outbox.
+        one_life: whether the agent itself is spared.
+    """
     with StateDisk(folder / "state", STATE_MIB) as disk:
         broker = PersistentMosquitto(folder)
         await asyncio.to_thread(broker.start)
@@ -85,9 +93,8 @@ async def soak(folder: Path, *, minutes: float, seed: int, release: str) -> Repo
             async with TcpProxy(HOST, broker.port) as proxy:
                 place = Place(folder, proxy.port, release, disk.folder / "agent")
                 clock = SteppedClock(folder)
-                return await _World(
-                    place, broker=broker, proxy=proxy, disk=disk, clock=clock, seed=seed
-                ).run(60 * minutes)
+                world = _World(place, broker=broker, proxy=proxy, disk=disk, clock=clock, seed=seed)
+                return await world.run(60 * minutes, one_life=one_life)
         finally:
             await asyncio.to_thread(broker.kill)
 
@@ -130,7 +137,7 @@ class _World:
             sizes=Sizes(place.state),
         )
 
-    async def run(self, duration_s: float) -> Report:
+    async def run(self, duration_s: float, *, one_life: bool) -> Report:
         report, place = self._report, self._place
         await asyncio.to_thread(_prepare, place, report.operators.key_set())
         portrait = await asyncio.to_thread((place.folder / _SCENES["portrait"]).read_bytes)
@@ -153,7 +160,7 @@ class _World:
                 _beside(self._measure()),
                 _beside(visits.run()),
             ):
-                await self._trouble(duration_s)
+                await self._trouble(duration_s, one_life=one_life)
             # Nobody is served any more; what is told of it is still counted.
             async with _beside(self._acknowledge()), _beside(self._measure()):
                 await self._settle()
@@ -168,10 +175,13 @@ class _World:
         await asyncio.to_thread(self._read_what_is_left)
         return report
 
-    async def _trouble(self, duration_s: float) -> None:
+    async def _trouble(self, duration_s: float, *, one_life: bool) -> None:
         """Order and break things for so long; returns when every order has ended."""
         report = self._report
-        kinds = report.injector.kinds(broker_kills=self._place.release == "watermark")
+        spared = {Kind.AGENT_KILLED} if one_life else set()
+        if self._place.release != "watermark":
+            spared.add(Kind.BROKER_KILLED)
+        kinds = report.injector.kinds(spared)
         report.possible = frozenset(kinds)
         faults = plan(self._seed, duration_s, kinds)
         last_kill_s = max((one.at_s for one in faults if one.kind is Kind.AGENT_KILLED), default=0)
