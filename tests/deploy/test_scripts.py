@@ -47,7 +47,9 @@ def test_after_ten_calm_minutes_it_begins_anew(pause):
     assert pause() == 0
 
 
-@pytest.mark.parametrize("content", ["", "many soon\n", "-3 5\n", "3\n", "\x00\x00\n", "3 4 5\n", "08 1\n"])
+@pytest.mark.parametrize(
+    "content", ["", "many soon\n", "-3 5\n", "3\n", "\x00\x00\n", "3 4 5\n", "08 1\n"]
+)
 def test_a_count_that_cannot_be_read_holds_nothing_up(pause, content):
     pause.count.write_text(content, encoding="ascii")
     assert pause() == 0

@@ -3,15 +3,9 @@
 import datetime as dt
 import ipaddress
 import os
-import shutil
-import signal
-import socket
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 from cryptography import x509
@@ -20,17 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agent.broker import HOST, free_port
-
-_START_S = 10.0
-_SEARCH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+from bench.rig.mosquitto import MosquittoProcess, NoBrokerError, find_program
 
 
-def find_mosquitto() -> str:
-    """Return its path, or skip the test."""
-    found = shutil.which("mosquitto", path=_SEARCH)
-    if found is None:
-        pytest.skip("Mosquitto is not installed (Debian: apt-get install mosquitto)")
-    return found
+def need_mosquitto() -> None:
+    """Skip the test where there is none."""
+    try:
+        find_program()
+    except NoBrokerError as error:
+        pytest.skip(str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,80 +35,6 @@ class Certificates:
     client: Path
     client_key: Path
     other_ca: Path
-
-
-class MosquittoProcess:
-    """Mosquitto with a configuration that listens at ``port``, among others perhaps."""
-
-    def __init__(self, folder: Path, configuration: str, port: int) -> None:
-        self.host = HOST
-        self.port = port
-        self.log = folder / "mosquitto.log"
-        self._program = find_mosquitto()
-        self._configuration = _private(folder / "mosquitto.conf", configuration)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.starts = 0
-
-    def start(self) -> Self:
-        """Return when it takes connections (blocks)."""
-        self.starts += 1
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [self._program, "-c", self._configuration],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection((self.host, self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return self
-        self.kill()
-        message = f"Mosquitto does not come up:\n{self.log.read_text()}"
-        raise RuntimeError(message)
-
-    def stop(self) -> None:
-        """End it in order: what is persistent is written."""
-        self._end(lambda process: process.terminate())
-
-    def kill(self) -> None:
-        """End it as a power cut does."""
-        self._end(lambda process: process.kill())
-
-    def reload(self) -> None:
-        """Let it read its files anew; whatever reaches it afterwards meets the new ones."""
-        assert self._process is not None
-        self.await_log(" running", self.starts)  # a signal before that would kill it
-        reloads = self.log.read_text().count("Reloading config")
-        self._process.send_signal(signal.SIGHUP)
-        self.await_log("Reloading config", reloads + 1)
-
-    def await_log(self, words: str, times: int) -> None:
-        """Wait until it has said something so many times."""
-        deadline = time.monotonic() + _START_S
-        while self.log.read_text().count(words) < times:
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.01)
-
-    def _end(self, how) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            how(process)
-            process.wait(timeout=10)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.kill()
 
 
 class Mosquitto(MosquittoProcess):
@@ -135,7 +53,7 @@ class Mosquitto(MosquittoProcess):
         persistence: bool = False,
         max_packet_size: int | None = None,
     ) -> None:
-        find_mosquitto()
+        need_mosquitto()
         port = free_port()
         lines = [
             "per_listener_settings false",
@@ -170,8 +88,7 @@ class Mosquitto(MosquittoProcess):
 
 def _passwords(folder: Path, password: str) -> Path:
     path = folder / "passwords"
-    program = shutil.which("mosquitto_passwd", path=_SEARCH)
-    assert program is not None
+    program = find_program("mosquitto_passwd")
     subprocess.run([program, "-b", "-c", str(path), "kiosk", password], check=True)
     return path
 

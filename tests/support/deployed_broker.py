@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from agent.broker import HOST
+from bench.rig.mosquitto import MosquittoProcess
 from console.ca import CertificateAuthority
 from console.ca_acl import mosquitto_acl
 from console.ca_index import Role
 from console.ca_request import make_request
 from telemetry.mqtt import MqttTransport
 from telemetry.transport import Connection, ConnectOptions, Incoming, TlsOptions
-from tests.support.brokers import MosquittoProcess
+from tests.support.brokers import need_mosquitto
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SOON_S = 10.0
@@ -97,6 +98,7 @@ class DeployedBroker(MosquittoProcess):
     """A broker with the shipped configuration, and files in its conf.d that were asked for."""
 
     def __init__(self, folder: Path, authorities: Authorities, *more: str) -> None:
+        need_mosquitto()
         self.folder = folder
         self.ports = Ports()
         self.authorities = authorities

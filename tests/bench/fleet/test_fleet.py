@@ -1,12 +1,12 @@
 import pytest
 
 from bench import fleet
-from tests.support.brokers import find_mosquitto
+from tests.support.brokers import need_mosquitto
 
 
 @pytest.fixture(autouse=True)
 def _broker_is_there() -> None:
-    find_mosquitto()
+    need_mosquitto()
 
 
 def test_a_small_fleet_is_measured_over_a_restart_of_its_broker():

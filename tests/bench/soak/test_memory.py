@@ -43,3 +43,15 @@ def test_the_steepest_long_life_of_a_program_counts():
     assert 60_000 < lives.peak_kib("agent") < 60_200
     assert lives.programs() == ["agent"]
     assert lives.rise_kib_per_h("vision.capture") is None
+
+
+def test_samples_are_written_down(tmp_path):
+    lives = Lives()
+    lives.add("agent", 1, 100.0, 60_000.4)
+    lives.add("vision.capture", 2, 105.5, 100_000)
+    lives.write(tmp_path / "memory.csv")
+    assert (tmp_path / "memory.csv").read_text().splitlines() == [
+        "program,life,at_s,kib",
+        "agent,1,0.0,60000",
+        "vision.capture,2,5.5,100000",
+    ]
