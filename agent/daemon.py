@@ -1,6 +1,7 @@
 """One agent: every part made once, wired, and supervised."""
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ from vision.identity.watcher import IdentityWatch
 from vision.settings import CameraSettings
 
 log = structlog.get_logger()
+
+_DOOR_S = 2.0
+"""Whoever is started after the agent finds its local door open, if it opens so soon."""
 
 
 class Agent:
@@ -275,6 +279,9 @@ class Agent:
         )
         await self._publish(started, self._clock.stamp())
         self._faults.tell("agent.safe_mode", self._safe_mode.reason)
+        with suppress(TimeoutError):  # a door that does not open is no reason not to be ready
+            async with asyncio.timeout(_DOOR_S):
+                await self._door.opened()
         notify("READY=1", f"STATUS=kiosk {self._settings.kiosk.id}")
 
     async def _leave_safe_mode(self) -> None:

@@ -98,6 +98,10 @@ class LocalDoor:
         """Serve until cancelled. Raises ``OSError`` where the socket cannot be made."""
         await self._server.run()
 
+    async def opened(self) -> None:
+        """Return when connections are taken."""
+        await self._server.listening.wait()
+
     async def _handle(self, request: Request) -> Answer:
         route, parts = find(request.method, request.path)
         try:

@@ -51,6 +51,8 @@ class HttpServer:
         self._room_of = room_of
         self._open: dict[asyncio.Task[None], Connection] = {}
         self._leaving: dict[asyncio.Task[None], Connection] = {}
+        self.listening = asyncio.Event()
+        """Set while connections are taken."""
 
     async def run(self) -> None:
         """Serve until cancelled. Raises ``OSError`` where the socket cannot be made."""
@@ -58,9 +60,11 @@ class HttpServer:
         server = await asyncio.start_unix_server(
             self._accept, sock=listener, limit=self._limits.head_bytes, backlog=_BACKLOG
         )
+        self.listening.set()
         try:
             await asyncio.get_running_loop().create_future()
         finally:
+            self.listening.clear()
             server.close()
             tasks = [*self._open, *self._leaving]
             for task in tasks:

@@ -1,6 +1,5 @@
 """A real agent in a process of its own, on a real broker."""
 
-import contextlib
 import json
 import os
 import signal
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from agent.broker import EmbeddedBroker
-from agent.errors import NotRunningError
 from console.keys import new_key, write_private
 from contract.keys import KeySet, PrivateKey
 
@@ -111,10 +109,8 @@ operators = "{folder}/operators.json"
         deadline = time.monotonic() + 30
         status: dict[str, Any] = {}
         while time.monotonic() < deadline:
-            # Ready comes before the local door: the agent is of use without it.
-            with contextlib.suppress(NotRunningError, subprocess.CalledProcessError):
-                if condition(status := self.status()):
-                    return status
+            if condition(status := self.status()):
+                return status
             time.sleep(0.2)
         raise AssertionError(status)
 

@@ -88,6 +88,19 @@ async def test_a_kill_while_a_citizen_is_served(agent: AgentProcess):
     assert agent.stop() == 0
 
 
+async def test_ready_means_that_the_local_door_is_open(agent: AgentProcess):
+    """The business application is started after the agent."""
+    await asyncio.to_thread(agent.start)
+    answer = await ask(agent.folder / "state" / "agent.sock", "GET", "/v1/service")
+    assert answer["state"] == "open"
+
+
+async def test_ready_without_the_local_door(agent: AgentProcess):
+    """The agent is of use without it: orders come over the line."""
+    (agent.folder / "state" / "agent.sock").mkdir(parents=True)
+    await asyncio.to_thread(agent.start)
+
+
 def test_watchdog_is_fed(agent: AgentProcess):
     """The running agent gives systemd its sign of life."""
     agent.start()
