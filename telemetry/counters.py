@@ -19,7 +19,8 @@ class Counters:
 
     All methods block. Where the file cannot be written (read-only file system, full disk) the
     numbers go on in memory; message ids stay unique all the same. How far they went ahead of the
-    database is then written over a spare file that has its room already, as a full disk allows.
+    database, and the session, are then written over a spare file that has its room already, as a
+    full disk allows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +54,9 @@ class Counters:
             # that of messages.
             self.session = self.sequence_limit = int(time.time())
             self.clean = False
-        if limit := self._read_spare():
+        limit, session = self._read_spare()
+        self.session = max(self.session, session)
+        if limit:
             self.sequence_limit = max(self.sequence_limit, limit)
             self.ahead = True
 
@@ -61,8 +64,8 @@ class Counters:
         """Note that a run has begun, which has given out numbers up to ``sequence`` before."""
         self.sequence_limit = max(self.sequence_limit, sequence + SEQUENCE_BLOCK)
         self.ahead = False
-        self._save(clean=False)
-        self._write_spare(0, os.O_CREAT)
+        if self._save(clean=False):
+            self._write_spare(0, 0, os.O_CREAT)
 
     def run_ahead(self, sequence: int) -> None:
         """Note that numbers beyond the database's are given out from now on."""
@@ -86,7 +89,8 @@ class Counters:
         """Remember that this run ended in order."""
         self._save(clean=True)
 
-    def _save(self, *, clean: bool) -> None:
+    def _save(self, *, clean: bool) -> bool:
+        """Write the file, or as much as there is room for; returns whether it is the file."""
         document = {
             "session": self.session,
             "sequence_limit": self.sequence_limit,
@@ -96,19 +100,23 @@ class Counters:
         try:
             write_atomically(self._path, json.dumps(document).encode())
         except OSError:
-            if self.ahead:
-                self._write_spare(self.sequence_limit)
+            self._write_spare(self.sequence_limit if self.ahead else 0, self.session)
+            return False
+        return True
 
-    def _write_spare(self, limit: int, flags: int = 0) -> None:
+    def _write_spare(self, limit: int, session: int, flags: int = 0) -> None:
         with suppress(OSError):
             descriptor = os.open(self._spare, os.O_WRONLY | os.O_DSYNC | flags, 0o600)
             try:
-                os.write(descriptor, f"{limit:0{_DIGITS}}".encode())
+                os.write(descriptor, f"{limit:0{_DIGITS}}{session:0{_DIGITS}}".encode())
             finally:
                 os.close(descriptor)
 
-    def _read_spare(self) -> int:
+    def _read_spare(self) -> tuple[int, int]:
+        """Return limit and session; an earlier version's holds the limit alone."""
         try:
-            return min(int(self._spare.read_bytes()[:_DIGITS]), _MAX)
+            digits = self._spare.read_bytes()
+            limit, session = int(digits[:_DIGITS]), int(digits[_DIGITS : 2 * _DIGITS] or b"0")
         except (OSError, ValueError):
-            return 0
+            return 0, 0
+        return min(limit, _MAX), min(session, _MAX)

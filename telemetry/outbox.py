@@ -101,6 +101,7 @@ class Outbox:
         self._more: set[Priority] = set()
         self._overflowed: set[Priority] = set()
         self._moved_at = clock.monotonic()  # the watermark
+        self._warned = False  # of a watermark that belongs to another box
 
     async def start(self) -> None:
         """Open the database; a damaged one is set aside, an unusable disk replaced by memory."""
@@ -273,6 +274,8 @@ class Outbox:
         for priority in Priority:
             if priority not in self._more:
                 continue
+            # Whoever adds it meanwhile has rows to read again, from where that says.
+            self._more.discard(priority)
             try:
                 rows = await self._in_thread(
                     partial(
@@ -284,21 +287,26 @@ class Outbox:
                         self._clock.stamp(),
                     )
                 )
-            except sqlite3.Error as error:
+            except BaseException as error:
+                self._more.add(priority)
+                if not isinstance(error, sqlite3.Error):
+                    raise
                 log.warning("outbox cannot be read", error=str(error))
                 await self._clock.sleep(_RETRY_S)
                 return []
             if self._wake is None:
                 return []
-            if len(rows) < _FETCH:
-                self._more.discard(priority)
-                self._overflowed.discard(priority)
-            if rows:
-                self._after[priority] = rows[-1].sequence
-                # What was stored just before the thread read may have gone out live meanwhile.
-                rows = [row for row in rows if row.key not in self._held]
-                self._held.update(row.key for row in rows)
-                self._busy.update(row.key for row in rows)
+            if priority not in self._more:
+                if len(rows) == _FETCH:
+                    self._more.add(priority)
+                else:
+                    self._overflowed.discard(priority)
+                if rows:
+                    self._after[priority] = rows[-1].sequence
+            # What was stored just before the thread read may have gone out live meanwhile.
+            rows = [row for row in rows if row.key not in self._held]
+            self._held.update(row.key for row in rows)
+            self._busy.update(row.key for row in rows)
             if rows:
                 return rows
         return []
@@ -318,11 +326,12 @@ class Outbox:
         else:
             self._busy.discard(row.key)  # the centre's word frees it, or a higher class
 
-    def put_back(self, row: Row) -> None:
+    def put_back(self, key: int) -> None:
         """A message was not taken: offer it again with the backlog."""
-        self._held.discard(row.key)
-        self._busy.discard(row.key)
-        self._read_again(row.priority, row.sequence - 1)
+        self._held.discard(key)
+        self._busy.discard(key)
+        priority, sequence = split_key(key)
+        self._read_again(priority, sequence - 1)
 
     def _read_again(self, priority: Priority, after: int = 0) -> None:
         """The store holds rows of a class that the backlog has passed by."""
@@ -344,14 +353,23 @@ class Outbox:
                 self._wake()
 
     async def release(self, sequence: int) -> None:
-        """Forget every message up to ``sequence``: the centre has stored them."""
-        if self._settings.release == "watermark":
-            known = min(sequence, self.last_sequence)
-            rows = self.rows
-            await self._in_thread(partial(self._disk.release, known, self._clock.stamp()))
-            if self.rows < rows:
-                self._moved_at = self._clock.monotonic()
-            self._held = {key for key in self._held if split_key(key)[1] > known}
+        """Forget every message up to ``sequence``: the centre has stored them.
+
+        A number that was not given out yet belongs to a box that had this name before: it says
+        nothing of what is stored here.
+        """
+        if self._settings.release != "watermark":
+            return
+        if sequence > self.last_sequence:
+            if not self._warned:
+                self._warned = True
+                log.warning("watermark beyond all that was sent", sequence=sequence)
+            return
+        rows = self.rows
+        await self._in_thread(partial(self._disk.release, sequence, self._clock.stamp()))
+        if self.rows < rows:
+            self._moved_at = self._clock.monotonic()
+        self._held = {key for key in self._held if split_key(key)[1] > sequence}
 
     # -- the thread ------------------------------------------------------------------------
 
@@ -385,8 +403,9 @@ class Outbox:
         self._loop.call_soon_threadsafe(self._faulted, fault, text)
 
     def _faulted(self, fault: Fault, text: str | None) -> None:
-        """Offer the gap messages that a fault or its end has left in the store."""
-        self._read_again(Priority.ALARM)
+        """Offer the gap messages that a fault has left in the store, or what could not be read."""
+        for priority in Priority if text is None else (Priority.ALARM,):
+            self._read_again(priority)
         if self._wake is not None:
             self._wake()
         self._on_fault(fault, text)
@@ -420,6 +439,7 @@ class _Disk:
         self._memory_base = 0
         self._undeleted: set[int] = set()
         self._lost_before = 0
+        self._unadmitted: tuple[int, LossReason] | None = None
         self.counters = Counters(folder / "counters.json")
 
     @property
@@ -455,6 +475,11 @@ class _Disk:
     def sequence(self) -> int:
         return max((store.sequence for store in self._stores), default=0)
 
+    @property
+    def _given_out(self) -> int:
+        """No number up to this may be given out again."""
+        return max(self.sequence, self._unadmitted[0] if self._unadmitted else 0)
+
     def oldest_ms(self) -> int | None:
         try:
             times = [store.oldest_ms() for store in self._stores]
@@ -469,11 +494,11 @@ class _Disk:
         self.counters.load()
         try:
             removed = not self._path.exists()
-            known = self.counters.sequence_limit if removed or self.counters.ahead else 0
-            self._store = self._new_store(first_sequence=known)
-            if known:  # somebody removed the database, or the disk failed until the end
+            if removed or self.counters.ahead:  # somebody removed it, or the disk failed at the end
                 reason: LossReason = "corrupted" if removed else "storage_failed"
-                self._store.admit_unknown_loss(known, reason, stamp)
+                self._lose(self.counters.sequence_limit, reason)
+            self._store = self._new_store()
+            self._admit(stamp)
         except (sqlite3.Error, OSError) as error:
             self._failed(error, stamp)
         if not self.failing:
@@ -488,13 +513,13 @@ class _Disk:
         if not failing:
             self.counters.close()
 
-    def _new_store(self, first_sequence: int = 0) -> Store:
+    def _new_store(self) -> Store:
         return Store(
             self._path,
             topics=self._topics,
             bounds=self._bounds,
             free_bytes=lambda: shutil.disk_usage(self._folder).free,
-            first_sequence=first_sequence,
+            first_sequence=self._given_out,
         )
 
     def append(
@@ -524,7 +549,10 @@ class _Disk:
     def fetch(
         self, priority: Priority, after: int, limit: int, held: set[int], stamp: Stamp
     ) -> list[Row]:
-        """Read some rows; a damaged database is set aside, any other error raised."""
+        """Read some rows; a damaged database is set aside, and the error raised.
+
+        Where memory stands in, what it holds goes out although the disk cannot be read.
+        """
         rows: list[Row] = []
         skip = held | self._undeleted
         for store in self._stores:
@@ -533,6 +561,9 @@ class _Disk:
             except sqlite3.Error as error:
                 if is_corrupted(error) and store is self._store:
                     self._failed(error, stamp)
+                elif self.failing and store is self._store:
+                    log.warning("outbox cannot be read", error=str(error))
+                    continue
                 raise
             if len(rows) == limit:
                 break
@@ -572,10 +603,15 @@ class _Disk:
             except (sqlite3.Error, OSError) as again:
                 error = again
             else:
+                if not self.failing:
+                    self.counters.begin(self.sequence)
                 self._report("outbox.corrupted", self._damaged(error))
                 return
-        opened = self._store is not None
-        self._memory_base = self.sequence if opened else self.counters.sequence_limit
+        if self.failing:  # memory stands in already
+            return
+        if self._store is None:
+            self._lose(self.counters.sequence_limit, "storage_failed")
+        self._memory_base = self._given_out
         self._memory = Store(
             None,
             topics=self._topics,
@@ -585,8 +621,7 @@ class _Disk:
             loss_reason="storage_failed",
         )
         self.counters.run_ahead(self._memory_base)
-        if not opened and self._memory_base:
-            self._memory.admit_unknown_loss(self._memory_base, "storage_failed", stamp)
+        self._admit(stamp)
         self._report(
             "outbox.storage",
             f"messages cannot be stored on disk ({error}); they are kept in memory, at most "
@@ -599,21 +634,34 @@ class _Disk:
             f"{self._path.name}.damaged and a new one started"
         )
 
+    def _lose(self, last_sequence: int, reason: LossReason) -> None:
+        """Note that what is missing up to a number may be lost: on disk, until it is admitted."""
+        if last_sequence:
+            if self._unadmitted is not None:
+                last_sequence = max(last_sequence, self._unadmitted[0])
+                reason = self._unadmitted[1]
+            self._unadmitted = (last_sequence, reason)
+            self.counters.run_ahead(last_sequence)
+
+    def _admit(self, stamp: Stamp) -> None:
+        """Say what may be lost, in the store that gives out numbers."""
+        if self._unadmitted is not None:
+            self._numbering.admit_unknown_loss(*self._unadmitted, stamp)
+            self._unadmitted = None
+
     def _set_aside(self, stamp: Stamp) -> Store:
-        known = 0
         if self._store is not None:
-            known = self._store.sequence
+            self._lose(self._store.sequence, "corrupted")
             self._lost_before += self._store.lost + self._store.rows
             self._store.close()
             self._store = None
-        elif self._memory is None:  # else that has admitted the loss when it took over
-            known = self.counters.sequence_limit
+        elif self._memory is None:  # else what is lost was known when that took over
+            self._lose(self.counters.sequence_limit, "corrupted")
         self._path.replace(self._path.with_name(self._path.name + ".damaged"))
         for ending in ("-wal", "-shm"):
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-        self._store = self._new_store(first_sequence=max(known, self.sequence))
-        if known:
-            self._numbering.admit_unknown_loss(known, "corrupted", stamp)
+        self._store = self._new_store()
+        self._admit(stamp)
         return self._store
 
     def recover(self, stamp: Stamp) -> None:
@@ -622,6 +670,7 @@ class _Disk:
         if memory is None:
             return
         try:
+            self._admit(stamp)
             self._adopt(memory, stamp)
         except (sqlite3.Error, OSError) as error:
             log.warning("outbox storage still fails", error=str(error))
@@ -636,7 +685,7 @@ class _Disk:
     def _adopt(self, memory: Store, stamp: Stamp) -> None:
         """Move over what memory holds; a disk that came back damaged is set aside first."""
         try:
-            self._store = self._store or self._new_store(first_sequence=self._memory_base)
+            self._store = self._store or self._new_store()
             self._store.adopt(memory, list(self._undeleted), stamp)
         except sqlite3.Error as error:
             if not is_corrupted(error):

@@ -18,6 +18,9 @@ from telemetry.transport import PACKET_OVERHEAD_BYTES, Connection, LineLostError
 TICK_S = 0.05
 """The backlog's rate is granted in steps of this length."""
 DENIED_RETRY_S = 60.0
+DENIED_RETRY_MAX_S = 480.0
+"""What is denied again and again waits twice as long each time: a mobile line is paid for. Seldom
+enough for that, and so often that its alarm stands."""
 SILENCE_S = 60.0
 """No acknowledgement for so long, while some are due: the broker is stuck, the line is given up."""
 _PREFETCH = 200
@@ -64,7 +67,7 @@ class Sender:
         self._ready: deque[Row] = deque()
         self._allowance = 0.0 if self._rate else math.inf
         self._oversize: list[Row] = []
-        self._denied: list[Row] = []
+        self._denied: list[int] = []
         self._scheduled = False
         self._wanted = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -128,7 +131,7 @@ class Sender:
         if reason < 0x80:
             self._outbox.delivered(row)
         else:
-            self._denied.append(row)
+            self._denied.append(row.key)
             self._on_denied(row.topic, reason)
         self._schedule()
 
@@ -159,8 +162,12 @@ class Sender:
             await self._outbox.drop_oversize(row)
 
     async def _retry_denied(self) -> None:
+        pause_s, before = DENIED_RETRY_S, 0
         while True:
-            await self._clock.sleep(DENIED_RETRY_S)
+            await self._clock.sleep(pause_s)
+            again = 0 < before <= len(self._denied)
+            pause_s = min(2 * pause_s, DENIED_RETRY_MAX_S) if again else DENIED_RETRY_S
+            before = len(self._denied)
             while self._denied:
                 self._outbox.put_back(self._denied.pop())
             self._schedule()

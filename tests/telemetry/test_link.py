@@ -309,6 +309,20 @@ async def test_denied_is_an_alarm_not_a_loss(start, broker: FakeBroker, clock):
     assert sorted(kiosk.arrived) == [1, 2]
 
 
+async def test_what_is_denied_again_waits_longer(start, broker: FakeBroker, clock):
+    """The line is paid for, and somebody has to change the broker's rights first."""
+    kiosk = await start(broker)
+    await kiosk.online()
+    broker.denied = [TOPICS.up("up/event/#")]
+    await put(kiosk.outbox, clock, P.EVENT)
+    tried = []
+    for times in range(1, 8):
+        await kiosk.until(lambda times=times: len(kiosk.denied) == times, step_s=10)
+        tried.append(clock.monotonic())
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tried)]
+    assert [round(pause_s / 60) for pause_s in pauses] == [1, 1, 2, 4, 8, 8]
+
+
 async def test_reconnect_pauses_grow_with_full_jitter(start, broker: FakeBroker, clock):
     """Ceilings double from one second to five minutes; jitter may shorten each to nothing."""
     broker.stop()

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from contract import OversizeError, Priority, open_message
 from contract.receipt import Receipt
 from telemetry.outbox import STALLED_S
+from telemetry.row import Row
+from telemetry.store import CorruptedError, Store
 from tests.support.clock import ManualClock
 from tests.support.messages import backlog, covered, gaps, message, put, put_all
 from tests.telemetry.conftest import StartOutbox, running
@@ -177,9 +179,35 @@ async def test_watermark_frees_rows(start_outbox: StartOutbox, clock):
     assert outbox.rows == 4
     await outbox.release(3)
     assert [row.sequence for row in await backlog(outbox)] == [4]
-    await outbox.release(10**12)
-    await put(outbox, clock, P.EVENT)
-    assert [row.sequence for row in await backlog(outbox)] == [5], "a wild watermark costs nothing"
+    await outbox.release(4)
+    assert outbox.rows == 0
+
+
+async def test_watermark_of_another_box_frees_nothing(start_outbox: StartOutbox, clock):
+    """A box that was replaced counts from one again, and the centre has not noticed yet."""
+    outbox = await start_outbox(release="watermark")
+    await put(outbox, clock, P.ALARM, P.EVENT)
+    await outbox.release(50_000)
+    assert [row.sequence for row in await backlog(outbox)] == [1, 2]
+
+
+async def test_put_back_while_the_backlog_is_read(start_outbox: StartOutbox, clock):
+    """A message that the broker denied is offered again, whatever is under way."""
+    outbox = await start_outbox()
+    await put_all(outbox, clock, [message(P.EVENT) for _ in range(500)])
+    outbox.attach(lambda: None)
+    first: list[Row] = []
+    while not first:
+        first = await outbox.fetch_backlog()
+    reading = asyncio.create_task(outbox.fetch_backlog())
+    await asyncio.sleep(0)
+    outbox.put_back(first[4].key)
+    got = await reading
+    while outbox.has_backlog:
+        got += await outbox.fetch_backlog()
+    keys = [row.key for row in got]
+    assert first[4].key in keys
+    assert len(keys) == len(set(keys)) == 301
 
 
 async def test_what_the_broker_lost_is_offered_again(start_outbox: StartOutbox, clock):
@@ -591,3 +619,129 @@ async def test_counters_and_database_both_lost(tmp_path: Path, clock, faults):
     async with running(tmp_path, clock, faults) as outbox:
         assert outbox.last_sequence > 50
         assert gaps(await backlog(outbox))[0].last_sequence >= 50
+
+
+async def test_loss_is_admitted_when_there_is_room_again(small_disk: Path, clock, faults):
+    """Killed while the disk was full, and started with a disk that is full still."""
+    async with running(small_disk / "state", clock, faults, disk_floor_mib=0) as outbox:
+        await put_all(outbox, clock, [message(P.ALARM) for _ in range(10)])
+        fill(small_disk / "filler")
+        while not faults:
+            await put_all(outbox, clock, [message(P.ALARM, 900) for _ in range(50)])
+            await asyncio.sleep(0.01)
+        used = outbox.last_sequence
+        left = {path.name: path.read_bytes() for path in (small_disk / "state").iterdir()}
+    (small_disk / "filler").unlink()
+    after = small_disk / "after"  # the disk as it was at the kill
+    after.mkdir()
+    for name, content in left.items():
+        (after / name).write_bytes(content)
+    fill(small_disk / "filler")
+    faults.clear()
+    async with running(after, clock, faults, disk_floor_mib=0) as outbox:
+        await clock.settle()
+        assert faults[-1][0] == "outbox.storage"
+        await put(outbox, clock, P.ALARM)
+        (small_disk / "filler").unlink()
+        await until_recovered(clock, faults)
+    async with running(after, clock, faults, disk_floor_mib=0) as outbox:
+        rows = await backlog(outbox)
+        assert outbox.last_sequence > used + 1
+        arrive, admitted = covered(rows)
+        assert arrive | admitted == set(range(1, outbox.last_sequence + 1))
+
+
+class _PowerCutError(BaseException):
+    pass
+
+
+async def test_power_cut_before_the_loss_is_admitted(tmp_path: Path, clock, faults, monkeypatch):
+    """A new database without the admission is not taken for one that knows the numbers."""
+
+    def power_cut(*_: object) -> None:
+        raise _PowerCutError
+
+    async with running(tmp_path, clock, faults) as outbox:
+        await put_all(outbox, clock, [message(P.EVENT) for _ in range(50)])
+    damage(tmp_path / "outbox.db")
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "admit_unknown_loss", power_cut)
+        with pytest.raises(_PowerCutError):
+            await running(tmp_path, clock, faults).__aenter__()
+    async with running(tmp_path, clock, faults) as outbox:
+        await put(outbox, clock, P.ALARM)
+        rows = await backlog(outbox)
+        assert gaps(rows)[0].last_sequence >= 50
+        arrive, admitted = covered(rows)
+        assert arrive | admitted == set(range(1, outbox.last_sequence + 1))
+
+
+async def test_damage_that_cannot_be_set_aside_at_once(tmp_path: Path, clock, faults, monkeypatch):
+    """The file system became read-only; when it can be written again, the loss is admitted."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put_all(outbox, clock, [message(P.EVENT) for _ in range(50)])
+        async with locked(tmp_path, outbox):
+            await put(outbox, clock, P.ALARM)
+
+            def read_only(*_: object) -> None:
+                raise OSError(30, "Read-only file system")
+
+            def damaged(*_: object) -> None:
+                msg = "database disk image is malformed"
+                raise CorruptedError(msg)
+
+            tries: list[int] = []
+            with monkeypatch.context() as patch:
+                patch.setattr(Store, "adopt", damaged)
+                patch.setattr(Path, "replace", lambda *_: tries.append(1) or read_only())
+                while not tries:
+                    await clock.advance(5)
+                    await asyncio.sleep(0.01)
+        damage(tmp_path / "outbox.db")
+        await until_recovered(clock, faults)
+        rows = await backlog(outbox)
+        assert len([row for row in rows if row.topic.endswith("alarm.raised")]) == 1
+        arrive, admitted = covered(rows)
+        assert arrive | admitted == set(range(1, outbox.last_sequence + 1))
+
+
+async def test_what_memory_holds_goes_out_while_the_disk_cannot_be_read(
+    tmp_path: Path, clock, faults, monkeypatch
+):
+    """That the disk fails is not to wait for the disk; what lies there comes afterwards."""
+    async with running(tmp_path, clock, faults) as outbox:
+        await put(outbox, clock, P.EVENT)
+        on_disk = outbox._disk._store
+        fetch = Store.fetch
+
+        def unreadable(store: Store, *arguments) -> list[Row]:
+            if store is on_disk:
+                msg = "disk I/O error"
+                raise sqlite3.OperationalError(msg)
+            return fetch(store, *arguments)
+
+        outbox.attach(lambda: None)
+        async with locked(tmp_path, outbox):
+            await put(outbox, clock, P.ALARM)
+            outbox.detach()
+            with monkeypatch.context() as patch:
+                patch.setattr(Store, "fetch", unreadable)
+                assert [row.sequence for row in await backlog(outbox)] == [2]
+        await until_recovered(clock, faults)
+        assert [row.sequence for row in await backlog(outbox)] == [2, 1]
+
+
+async def test_session_numbers_of_a_full_disk_are_not_reused(small_disk: Path, clock, faults):
+    """Consumers take a lower one for something that came late."""
+    async with running(small_disk / "state", clock, faults, disk_floor_mib=0) as outbox:
+        await put(outbox, clock, P.ALARM)
+        fill(small_disk / "filler")
+        sessions = [await outbox.next_session() for _ in range(5)]
+        left = {path.name: path.read_bytes() for path in (small_disk / "state").iterdir()}
+    (small_disk / "filler").unlink()
+    after = small_disk / "after"  # the disk as it was at a kill
+    after.mkdir()
+    for name, content in left.items():
+        (after / name).write_bytes(content)
+    async with running(after, clock, faults, disk_floor_mib=0) as outbox:
+        assert await outbox.next_session() > max(sessions)
