@@ -16,11 +16,11 @@ from hashlib import sha256
 from typing import Annotated
 
 import structlog
-from pydantic import StringConstraints, ValidationError
+from pydantic import StringConstraints
 
 from agent.state_file import StateFile
-from contract import Clock, Stamp
-from contract.wire import WireModel
+from contract import Clock, ContractError, Stamp
+from contract.wire import WireModel, parse_kept
 
 MAX_FILE_BYTES = 4096
 LOOK_S = 3600.0
@@ -124,8 +124,8 @@ class Pseudonyms:
     def _load(self) -> _Key | None:
         try:
             content = self._store.load()
-            return None if content is None else _Key.model_validate_json(content)
-        except (OSError, ValidationError) as error:
+            return None if content is None else parse_kept(_Key, content)
+        except (OSError, ContractError) as error:
             log.warning("pseudonym_key_unusable", error=type(error).__name__)  # never what it says
             return None
 

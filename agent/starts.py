@@ -17,7 +17,7 @@ from pydantic import Field
 from agent.settings import SafeModeSettings
 from agent.state_file import StateFile
 from contract import Clock, ContractError
-from contract.wire import WireModel, parse
+from contract.wire import WireModel, parse_kept
 
 LOOK_S = 2.0
 _MAX_BYTES = 256
@@ -59,7 +59,7 @@ class Starts:
     def _read(self) -> int:
         try:
             content = self._file.load()
-            return parse(_Count, content, limit=_MAX_BYTES).starts if content else 0
+            return parse_kept(_Count, content).starts if content else 0
         except (OSError, ContractError):
             return 0
 

@@ -3,7 +3,8 @@
 CommandError         anything that the command path cannot do
 ├── LedgerError      the ledger cannot be read or written now: nothing was recorded, try again
 ├── RefusedError     a command that may not be done, with the receipt's code
-│   └── ReplayError  it is not known, but old enough to have been done and forgotten
+│   ├── ReplayError  it is not known, but old enough to have been done and forgotten
+│   └── UndatedError its date tells nothing here: it wants a challenge
 ├── ActionError      an action could not do its work, in a sentence for the operator
 └── DeskError        the business application asked for what cannot be now, and why
 """
@@ -28,12 +29,10 @@ class LedgerError(CommandError):
 class RefusedError(CommandError):
     """A command may not be done."""
 
-    def __init__(self, *, code: ReceiptCode, text: str, challenge: str | None = None) -> None:
+    def __init__(self, *, code: ReceiptCode, text: str) -> None:
         super().__init__(text)
         self.code: ReceiptCode = code
         self.text = text
-        self.challenge = challenge
-        """With code ``clock``: what to sign instead."""
 
 
 class ReplayError(RefusedError):
@@ -41,6 +40,17 @@ class ReplayError(RefusedError):
 
     def __init__(self, text: str) -> None:
         super().__init__(code="expired", text=text)
+
+
+class UndatedError(RefusedError):
+    """A command that may be an old one; signed anew with the challenge of its receipt it is not."""
+
+    def __init__(self) -> None:
+        text = (
+            "the kiosk's clock is not synchronised, so it cannot tell whether this is still "
+            "valid; sign it anew with the challenge in this receipt"
+        )
+        super().__init__(code="clock", text=text)
 
 
 class ActionError(CommandError):

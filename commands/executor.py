@@ -16,7 +16,7 @@ import structlog
 from commands.action import Action, Invocation, Serving
 from commands.audit import Audit
 from commands.challenge import Challenges
-from commands.errors import LedgerError, RefusedError, ReplayError
+from commands.errors import LedgerError, RefusedError, ReplayError, UndatedError
 from commands.ledger import Ledger
 from commands.ledger_store import Limits, Record, Step
 from commands.rate import TokenBucket
@@ -191,8 +191,11 @@ class Executor:
         except ReplayError:
             raise
         except RefusedError as refusal:
-            order = None
-            taken = await self._ledger.take_in(record, [refused(record, refusal)], now)
+            order, challenge = None, None
+            if isinstance(refusal, UndatedError):
+                challenge = self._challenges.issue(record.command)
+            receipts = [refused(record, refusal, challenge)]
+            taken = await self._ledger.take_in(record, receipts, now)
         if taken.known is not None:
             await self._repeat(taken.known)
             return
@@ -214,7 +217,7 @@ class Executor:
 
     def _limits(self, order: Order) -> Limits:
         per_hour = self._settings.disruptive_per_hour if order.policy.disruptive else None
-        return Limits(self._settings.max_waiting, per_hour)
+        return Limits(self._settings.max_waiting, per_hour, has_effect=not order.action.instant)
 
     def _check_rate(self, order: Order) -> None:
         bucket = self._rates.get(order.action.name)

@@ -60,7 +60,6 @@ class Ledger:
         self._settings = settings
         self._clock = clock
         self._on_fault = on_fault
-        self._set_aside_as: Path | None = None
         self._store: LedgerStore | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._calls: list[_Call] = []
@@ -98,6 +97,7 @@ class Ledger:
 
         Raises:
             ReplayError: it is old enough to have been forgotten; nothing is recorded.
+            UndatedError: it may be that old, and nobody can tell; likewise.
             RefusedError: too many wait, or too many were disruptive lately; likewise.
         """
         return await self._call(lambda store: store.take_in(record, receipts, stamp, limits=limits))
@@ -234,8 +234,13 @@ class Ledger:
             self._path,
             settings=self._settings,
             stamp=self._clock.stamp(),
-            former=self._set_aside_as,
+            former=self._last_set_aside(),
         )
+
+    def _last_set_aside(self) -> Path | None:
+        """Look on the disk: the power may have failed before a new file was begun."""
+        aside = self._path.parent.glob(f"{self._path.name}.corrupt-*")
+        return max(aside, key=lambda one: one.stat().st_mtime_ns, default=None)
 
     def _close(self) -> None:
         if self._store is not None:
@@ -255,7 +260,6 @@ class Ledger:
         while (aside := self._path.with_name(f"{self._path.name}.corrupt-{number}")).exists():
             number += 1
         self._path.rename(aside)
-        self._set_aside_as = aside
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         text = f"the command ledger was damaged ({error}) and begun anew; the old is {aside}"

@@ -7,7 +7,9 @@ other.
 What a kiosk has forgotten it must not do again. ``floor`` is the latest expiry among the
 commands that were forgotten: one that expires no later may be a replay of those. ``since`` is
 when the record began: what could be signed before that may have been done by a record that is
-lost. Dates that cannot be, because a clock was wrong or a command made them up, do not last.
+lost. As long as a record that follows on a damaged one does not know that, no command that has
+an effect is done on its date. Dates that cannot be, because a clock was wrong or a command made
+them up, do not last.
 """
 
 import json
@@ -22,7 +24,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from commands.audit_store import AuditTable
-from commands.errors import RefusedError, ReplayError
+from commands.errors import RefusedError, ReplayError, UndatedError
 from commands.settings import CommandSettings
 from contract import Stamp
 from contract.actions import ACTIONS
@@ -117,6 +119,8 @@ class Limits:
     waiting: int
     disruptive_per_hour: int | None
     """``None``: it is not a disruptive one."""
+    has_effect: bool = True
+    """Whether it matters that it is done once."""
 
 
 class LedgerStore:
@@ -203,15 +207,22 @@ class LedgerStore:
 
         Raises:
             ReplayError: it is old enough to have been forgotten; nothing is recorded.
-            RefusedError: it goes beyond the limits; nothing is recorded.
+            UndatedError: it may be, and nobody can tell; likewise.
+            RefusedError: it goes beyond the limits; likewise.
         """
         known = self.recall(record.command)
         if known is not None:
             return Taken(known, ())
         if limits is not None:
+            if limits.has_effect and self._may_be_forgotten(record.command):
+                raise UndatedError
             self._check_limits(limits, stamp)
         disruptive = limits is not None and limits.disruptive_per_hour is not None
         return Taken(None, self._add(record, receipts, stamp, disruptive=disruptive))
+
+    def _may_be_forgotten(self, command: Command) -> bool:
+        """Whether a lost record may have had it, and no clock has told yet when this one began."""
+        return self._since == _AFTER_ANOTHER and command.challenge is None
 
     def _check_limits(self, limits: Limits, stamp: Stamp) -> None:
         waiting = self._db.execute(
@@ -491,7 +502,9 @@ def _open_command(row: tuple[str, str, str, str, str | None]) -> OpenCommand:
 
 def _step(row: tuple[int, str, str]) -> Step:
     number, document, stamp = row
-    return Step(number, Receipt.model_validate_json(document), _STAMP.validate_json(stamp))
+    # What a later release told more than this one knows is passed over: it is still what was told.
+    receipt = Receipt.model_validate_json(document, extra="ignore")
+    return Step(number, receipt, _STAMP.validate_json(stamp))
 
 
 def _document(command: Command, *, ended: bool) -> str:

@@ -32,12 +32,12 @@ def receipt_for(
     )
 
 
-def refused(record: Record, refusal: RefusedError) -> Receipt:
-    """Make the terminal receipt of a command that is not done."""
+def refused(record: Record, refusal: RefusedError, challenge: str | None = None) -> Receipt:
+    """Make the terminal receipt of a command that is not done; the challenge is to be signed."""
     return receipt_for(
         record,
         "expired" if refusal.code == "expired" else "rejected",
         code=refusal.code,
         text=refusal.text,
-        challenge=refusal.challenge,
+        challenge=challenge,
     )

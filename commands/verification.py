@@ -12,7 +12,7 @@ from typing import Any
 
 from commands.action import Action, Serving
 from commands.challenge import Challenges
-from commands.errors import RefusedError
+from commands.errors import RefusedError, UndatedError
 from commands.ledger_store import Record
 from commands.policy import Policy
 from commands.trust import Trust
@@ -119,12 +119,7 @@ class Rules:
                 raise RefusedError(code="not_yet_valid", text=text)
             self._check_expiry(command, now)
         elif order.policy.disruptive:
-            raise RefusedError(
-                code="clock",
-                text="the kiosk's clock is not synchronised, so it cannot tell whether this is "
-                "still valid; sign it anew with the challenge in this receipt",
-                challenge=self._challenges.issue(command),
-            )
+            raise UndatedError
 
     def check_in_time(self, record: Record, *, now: Stamp) -> None:
         """Check that a recorded command may still begin."""

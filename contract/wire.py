@@ -87,6 +87,17 @@ def parse(model: type[M], payload: bytes, *, limit: int) -> M:
     return validated(lambda: model.model_validate_json(payload))
 
 
+def parse_kept(model: type[M], content: bytes | str) -> M:
+    """Read what an agent kept on its disk. Here, at every level, unknown fields are passed over.
+
+    A later release may have written them, before it was taken back.
+
+    Raises:
+        MalformedError: it is not JSON or does not fit the model.
+    """
+    return validated(lambda: model.model_validate_json(content, extra="ignore"))
+
+
 def validated(build: Callable[[], M]) -> M:
     """Run a pydantic validation; its error becomes a :class:`MalformedError` in one line."""
     try:

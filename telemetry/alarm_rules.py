@@ -35,6 +35,9 @@ class AlarmRule:
     """How long the value must stay at or beyond ``clear_at`` on the other side."""
     field: str | None = None
     """The value of the health message that it watches."""
+    outlives_silence: bool = False
+    """While the value is absent all stays as it is: where the fault may be what silences the
+    probe, or does not pass while nobody looks. Else a fault without a value is over."""
 
     def __post_init__(self) -> None:
         if self.raise_at == self.clear_at:
@@ -51,6 +54,7 @@ class AlarmRule:
         return None
 
 
+# Those of the disk outlive silence: one that hangs answers no probe, and wear never heals.
 DEFAULT_RULES: tuple[AlarmRule, ...] = (
     AlarmRule(
         code="cpu.high",
@@ -88,6 +92,7 @@ DEFAULT_RULES: tuple[AlarmRule, ...] = (
         raise_at=90,
         clear_at=85,
         field="disk_used_percent",
+        outlives_silence=True,
     ),
     AlarmRule(
         code="disk.inodes",
@@ -96,6 +101,7 @@ DEFAULT_RULES: tuple[AlarmRule, ...] = (
         raise_at=90,
         clear_at=85,
         field="disk_inodes_used_percent",
+        outlives_silence=True,
     ),
     AlarmRule(
         code="disk.wear",
@@ -104,6 +110,7 @@ DEFAULT_RULES: tuple[AlarmRule, ...] = (
         raise_at=80,
         clear_at=70,
         field="disk_wear_percent",
+        outlives_silence=True,
     ),
     AlarmRule(
         code="disk.read_only",
@@ -111,6 +118,7 @@ DEFAULT_RULES: tuple[AlarmRule, ...] = (
         text="The file system of the state is read-only: nothing can be stored",
         raise_after_s=10,
         field="disk_read_only",
+        outlives_silence=True,
     ),
     AlarmRule(
         code="temperature.high",
@@ -155,6 +163,7 @@ DEFAULT_RULES: tuple[AlarmRule, ...] = (
         raise_at=30,
         clear_at=35,
         field="certificate_days_left",
+        outlives_silence=True,  # it runs out all the same while no clock can tell the days
     ),
     AlarmRule(
         code="outbox.filling",

@@ -14,6 +14,8 @@ from telemetry.alarm_rules import AlarmSettings
 
 _ORDER: dict[Severity, int] = {"critical": 0, "major": 1, "minor": 2, "warning": 3}
 _TEXT_LENGTH = 200
+_SILENCE_S = 60.0
+"""A probe may time out for so long before that clears anything: an alarm must not flap with it."""
 
 _log = structlog.get_logger()
 
@@ -32,6 +34,8 @@ class _Condition:
     holds: bool = False
     since: float = 0.0
     """When ``holds`` last changed, on the monotonic clock."""
+    silent: bool = False
+    """It does not hold, for nothing is said of it any more."""
     alarm: ActiveAlarm | None = None
     """The alarm in force, once it is stored."""
     raised_at: float = 0.0
@@ -89,11 +93,20 @@ class AlarmBoard:
         await self.tick()
 
     async def observe_health(self, health: Health, quality: TimeQuality) -> None:
-        """Judge a sample by every rule there is for it. Values that are absent change nothing."""
+        """Judge a sample by every rule there is for it.
+
+        Of a value that is absent nobody knows that it stays: what was to become an alarm does not,
+        and an alarm in force is cleared when the value stays away; but for rules that say
+        otherwise.
+        """
         for rule in self._rules.values():
-            value = getattr(health, rule.field) if rule.field else None
+            if rule.field is None:
+                continue
+            value = getattr(health, rule.field)
             if value is not None:
                 self._judge(rule.code, value)
+            elif not rule.outlives_silence:
+                self._set((rule.code, None), holds=False, silent=True)
         self._judge("clock.unsynced", quality == "unsynced")
         self._judge_each(
             "camera.lost", {camera.name: camera.state == "lost" for camera in health.cameras}
@@ -177,6 +190,7 @@ class AlarmBoard:
         text: str = "",
         value: float | None = None,
         threshold: float | None = None,
+        silent: bool = False,
     ) -> None:
         condition = self._conditions.get(key)
         if condition is None:
@@ -188,7 +202,7 @@ class AlarmBoard:
         if condition.alarm is None and holds:
             condition.severity, condition.text = severity, text[:_TEXT_LENGTH]
             condition.threshold = threshold
-        condition.value = value
+        condition.value, condition.silent = value, silent
 
     def _no_room(self, key: Key) -> bool:
         if len(self._conditions) < self._max_active:
@@ -203,6 +217,8 @@ class AlarmBoard:
         if rule is None:
             return True
         hold_s = rule.raise_after_s if condition.holds else rule.clear_after_s
+        if condition.silent:
+            hold_s = max(hold_s, _SILENCE_S)
         return self._clock.monotonic() - condition.since >= hold_s
 
     async def _turn(self, key: Key, condition: _Condition) -> None:

@@ -18,7 +18,7 @@ from agent.settings import Settings
 from agent.state_file import StateFile
 from contract import ContractError
 from contract.config import ConfigChanged, settings_hash
-from contract.wire import Name, Text, UtcTime, WireModel, parse
+from contract.wire import Name, Text, UtcTime, WireModel, parse_kept
 
 MAX_BOOK_BYTES = 4 * 2**20
 _REMEMBERED = 16
@@ -113,7 +113,7 @@ class ConfigFile:
         """Return what it says and, where it cannot be read, why: then it is set aside."""
         try:
             content = self._file.load()
-            page = Page() if content is None else parse(Page, content, limit=MAX_BOOK_BYTES)
+            page = Page() if content is None else parse_kept(Page, content)
         except (OSError, ContractError) as error:
             problem = f"{self._path} cannot be read, what was pushed is not in force: {error}"
         else:

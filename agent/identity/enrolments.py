@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import structlog
-from pydantic import ValidationError
 
 from agent.identity.gallery_keeper import GalleryKeeper
 from commands.action import Progress, no_progress
 from commands.errors import ActionError
-from contract import Clock, Stamp
+from contract import Clock, ContractError, Stamp
 from contract.actions import IdentityEnroll
 from contract.identity import PersonEnrolled, PersonRemoved
 from contract.message import Event, Publish
-from contract.wire import WireModel
+from contract.wire import WireModel, parse_kept
 from telemetry.outbox import OutboxError
 from vision.identity.gallery import Gallery, NoteRemoval
 from vision.identity.gallery_key import GalleryError, GalleryKeyError
@@ -256,8 +255,8 @@ class Enrolments:
 
     async def _tell_note(self, text: str) -> None:
         try:
-            note = _Note.model_validate_json(text)
-        except ValidationError:  # never what it says
+            note = parse_kept(_Note, text)
+        except ContractError:  # never what it says
             log.warning("enrolment_not_told", error="the note of it is damaged")
             return
         await self._record(note.event, note.stamp)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 import structlog
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from agent.state_file import StateFile
 from commands.errors import ActionError
-from contract import Clock
+from contract import Clock, ContractError
 from contract.actions import WatchListEntry, WatchListPut
 from contract.plates import Purpose
-from contract.wire import Name, UtcTime, WireModel
+from contract.wire import Name, UtcTime, WireModel, parse_kept
 from vision.plates.plate import Character
 from vision.plates.settings import PlateSettings
 
@@ -258,10 +258,10 @@ class WatchLists:
     def _load(self) -> tuple[_File, str | None]:
         try:
             content = self._store.load()
-            return _File() if content is None else _File.model_validate_json(content), None
+            return _File() if content is None else parse_kept(_File, content), None
         except OSError as error:
             problem = error.strerror or str(error)
-        except ValidationError:
+        except ContractError:
             problem = "its content is damaged"
         with contextlib.suppress(OSError):
             self._path.replace(self._aside)

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
-from pydantic import ValidationError
 
 from commands.desk.state import DeskState, Store
-from contract import Clock, Event, Stamp
+from contract import Clock, ContractError, Event, Stamp
 from contract.message import Publish
+from contract.wire import parse_kept
 
 log = structlog.get_logger()
 
@@ -44,8 +44,8 @@ class Record:
         """Read what was saved last; what cannot be read is an empty desk, and a log line."""
         try:
             content = await asyncio.to_thread(self._store.load)
-            return DeskState() if content is None else DeskState.model_validate_json(content)
-        except (OSError, ValidationError) as error:
+            return DeskState() if content is None else parse_kept(DeskState, content)
+        except (OSError, ContractError) as error:
             kind = type(error).__name__  # what it says quotes the file
             log.error("desk_state_unreadable", effect="not locked", error=kind)  # noqa: TRY400
             return DeskState()

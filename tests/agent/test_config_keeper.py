@@ -229,6 +229,28 @@ async def test_full_disk_at_the_confirmation(kiosk: ConfiguredKiosk):
     assert kiosk.running.link.port == 1883
 
 
+@pytest.mark.parametrize("trial", [False, True])
+async def test_what_a_later_release_wrote_is_read(kiosk: ConfiguredKiosk, *, trial: bool):
+    """After going back to this release, fields that it does not know cost no pushed settings."""
+    await kiosk.live(kiosk.push(1, PORT_1))
+    path = kiosk.folder / "config.json"
+    page = json.loads(path.read_bytes())
+    outcome = page["outcomes"][0]
+    page["untold"] = [outcome | {"version": 2, "outcome": "refused"}]
+    if trial:
+        page["trial"] = page["in_force"] | {"confirm_s": 120.0, "phase": "applying", "version": 3}
+    parts = [page, page["in_force"], page["trial"], outcome, page["untold"][0]]
+    for part in filter(None, parts):
+        part["more"] = {"x": [1]}
+    path.write_text(json.dumps(page))
+    await kiosk.boot()
+    report = kiosk.keeper.report()
+    assert (kiosk.running.link.port, report.version) == (1001, 1)
+    assert report.failed_version == (3 if trial else None)
+    assert (await kiosk.keeper.outcome(1)).outcome == "confirmed"
+    assert not path.with_name("config.json.broken").exists()
+
+
 async def test_broken_file_is_set_aside(kiosk: ConfiguredKiosk):
     """With a broken file the settings on site are in force, it is said, and a push mends it."""
     await kiosk.live(kiosk.push(5, PORT_1))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import stat
 from datetime import timedelta
 
@@ -133,6 +134,15 @@ async def test_a_damaged_key_is_replaced(box, content):
     """A file that is no key is no reason to stop: another key takes its place."""
     box.file.write_text(content)
     made = await box.start().of("京A12345", "statistics")
+    assert await box.start().of("京A12345", "statistics") == made
+
+
+async def test_the_key_of_a_later_release(box):
+    """Fields that this release does not know are no reason for another key."""
+    made = await box.start().of("京A12345", "statistics")
+    content = json.loads(box.file.read_bytes())
+    content["more"] = content["made"]["more"] = {"x": [1]}
+    box.file.write_text(json.dumps(content))
     assert await box.start().of("京A12345", "statistics") == made
 
 

@@ -102,6 +102,15 @@ async def test_safe_mode_ends_by_itself(path: Path):
     assert not (await Life(path).begin()).mode.is_on
 
 
+async def test_what_a_later_release_counted_counts(path: Path):
+    """Fields that this release does not know are passed over."""
+    await asyncio.to_thread(path.parent.mkdir)
+    await asyncio.to_thread(path.write_text, '{"starts": 5, "more": {"x": [1]}}')
+    life = await Life(path).begin()
+    assert life.mode.is_on
+    await life.die()
+
+
 async def test_spell_is_in_one_piece(path: Path):
     """Time before a part was dead does not count."""
     await crash_loop(path, 5)

@@ -1,6 +1,7 @@
 """Who may order what, and when: persons, policy, dates, citizens, limits."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -8,7 +9,7 @@ from commands.settings import CommandSettings
 from contract.ids import new_challenge
 from contract.receipt import Receipt
 from tests.support.clock import ManualClock
-from tests.support.commanded import Deed
+from tests.support.commanded import CommandedKiosk, Deed
 from tests.support.operators import NOW_S, make_command, make_key
 
 
@@ -81,6 +82,78 @@ async def test_a_clock_that_is_wrong_gives_a_challenge(make_kiosk):
     assert kiosk.terminal(answer) == {"succeeded"}
     assert kiosk.receipts[-1].code == "clock"
     assert deed.done == 1
+
+
+def lose_memory(kiosk: CommandedKiosk) -> None:
+    """The ledger's file is damaged while the agent is off."""
+    for file in kiosk.folder.glob("ledger.db*"):
+        file.unlink()
+    kiosk.ledger_path.write_bytes(b"no ledger" * 1000)
+
+
+@pytest.mark.parametrize("begun_by", ["the replay", "an earlier life", "a life that was cut off"])
+async def test_a_damaged_ledger_and_a_wrong_clock_make_no_way_for_replays(make_kiosk, begun_by):
+    """What was done sixty days ago is not done again by a kiosk that remembers nothing and
+    cannot tell the date; who has a key still reaches it, by a challenge.
+    """
+    deed = Deed(idempotent=True)
+    kiosk = make_kiosk(deeds=[deed])
+    old = deed_command()
+    async with kiosk.running():
+        await kiosk.send(old)
+        await kiosk.ended(old)
+    await kiosk.ledger.close()
+    lose_memory(kiosk)
+    kiosk.clock = ManualClock("unsynced", boot_id="boot-2")
+    kiosk.clock.wall_offset = timedelta(days=60)
+    kiosk.boot()
+    if begun_by != "the replay":
+        await kiosk.ledger.knows_since()
+        await kiosk.ledger.close()
+        if begun_by == "a life that was cut off":
+            kiosk.ledger_path.unlink()  # set aside, and the power failed before there was a new one
+        kiosk.boot()
+    kiosk.receipts.clear()
+    async with kiosk.running():
+        await kiosk.send(old)
+        [refusal] = kiosk.receipts
+        assert (refusal.status, refusal.code, deed.done) == ("rejected", "clock", 1)
+        answer = deed_command(**answering(refusal))
+        await kiosk.send(answer)
+        await kiosk.ended(answer)
+        again = deed_command(**answering(refusal))
+        await kiosk.send(again)
+        assert (kiosk.terminal(answer), kiosk.terminal(again)) == ({"succeeded"}, {"rejected"})
+        ping = make_command()
+        await kiosk.send(ping)
+        await kiosk.ended(ping)
+    assert kiosk.terminal(ping) == {"succeeded"}, "what has no effect may be done again"
+    assert deed.done == 2
+
+
+async def test_after_a_damaged_ledger_a_clock_that_is_right_is_enough(make_kiosk):
+    """As soon as the record knows when it began, dates tell what may be a replay; also later."""
+    deed = Deed()
+    kiosk = make_kiosk(deeds=[deed], clock=ManualClock("unsynced"))
+    lose_memory(kiosk)
+    await kiosk.send(deed_command())
+    kiosk.clock.quality = "synced"
+    await kiosk.send(deed_command())
+    fresh = {"nbf": NOW_S + 60, "exp": NOW_S + 600}
+    await kiosk.clock.advance(60)
+    await kiosk.send(deed_command(**fresh))
+    kiosk.clock.quality = "unsynced"
+    await kiosk.send(deed_command(**fresh))
+    await kiosk.send(deed_command())
+    told = [receipt.code or receipt.status for receipt in kiosk.receipts]
+    assert told == ["clock", "expired", "accepted", "accepted", "expired"]
+
+
+async def test_a_new_kiosk_has_nothing_to_remember(make_kiosk):
+    """A first record asks for no challenge: nothing was done before it."""
+    kiosk = make_kiosk(deeds=[Deed()], clock=ManualClock("unsynced"))
+    await kiosk.send(deed_command())
+    assert kiosk.statuses == ["accepted"]
 
 
 async def test_a_challenge_grows_old(make_kiosk):

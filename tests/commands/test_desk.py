@@ -1,6 +1,7 @@
 """The desk: what citizens, the command centre and the person on site do to each other."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -310,7 +311,7 @@ async def test_lease_that_ended_while_nobody_ran(life: DeskOnFile):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"lock": 1}', b'{"surprise": 1}', b"\xff\xfe", b"x" * 100_000],
+    [b"", b"{", b"[]", b'{"lock": 1}', b'{"sessions": {}}', b"\xff\xfe", b"x" * 100_000],
 )
 async def test_broken_state_file(life: DeskOnFile, content: bytes):
     """A state file that cannot be read means an open kiosk and a log line, never a crash."""
@@ -320,6 +321,16 @@ async def test_broken_state_file(life: DeskOnFile, content: bytes):
     assert life.desk.service.may_begin
     assert [line["event"] for line in logs] == ["desk_state_unreadable"]
     await life.desk.closing.lock()
+    assert (await life.again()).desk.service.state == "locked"
+
+
+async def test_state_of_a_later_release(life: DeskOnFile):
+    """Fields that this release does not know open no kiosk that is locked."""
+    await life.desk.closing.lock(for_s=10)
+    state = json.loads(life.file.read_bytes())
+    for part in (state, state["lock"], state["lock"]["lease"], state["lock"]["lease"]["granted"]):
+        part["more"] = {"x": [1]}
+    life.file.write_text(json.dumps(state))
     assert (await life.again()).desk.service.state == "locked"
 
 

@@ -177,6 +177,22 @@ async def test_what_a_newer_agent_left_stops_nothing(make_kiosk):
     assert not kiosk.terminal(command)
 
 
+async def test_a_receipt_of_a_newer_agent_is_still_one(make_kiosk):
+    """After going back to an older version a command that is known is not done again."""
+    deed = Deed(idempotent=True)
+    kiosk = make_kiosk(deeds=[deed])
+    command = make_command(action="deed", args={})
+    async with kiosk.running():
+        await kiosk.send(command)
+        await kiosk.ended(command)
+        with closing(sqlite3.connect(kiosk.ledger_path, isolation_level=None)) as db:
+            db.execute("UPDATE receipt SET document = json_set(document, '$.more', 1)")
+        await kiosk.send(command)
+        await kiosk.clock.settle()
+    assert (deed.done, kiosk.statuses[-1]) == (1, "succeeded")
+    assert kiosk.receipts[-1] == kiosk.receipts[-2]
+
+
 async def test_a_thousand_pings_are_all_answered(make_kiosk):
     """A burst is taken in as it comes; none is lost, none is turned away."""
     kiosk = make_kiosk()

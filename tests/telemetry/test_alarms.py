@@ -47,6 +47,12 @@ class Story:
             await self.board.observe(code, value, subject)
             await self.clock.advance(5)
 
+    async def see(self, health: Health, times: int) -> None:
+        """Judge one sample every 5 s."""
+        for _ in range(times):
+            await self.board.observe_health(health, "synced")
+            await self.clock.advance(5)
+
 
 def sample(**values: Any) -> Health:
     return Health(cause="interval", agent_uptime_s=1, agent_loop_lag_ms=0.0, **values)
@@ -218,14 +224,72 @@ async def test_a_sample_is_judged_by_every_rule():
     assert set(story.kinds) == {"alarm.raised"}
 
 
-async def test_values_that_are_absent_change_nothing():
-    """A probe that failed neither raises nor clears."""
+async def test_a_probe_that_falls_silent_leaves_a_pending_condition_behind():
+    """One high sample and then nothing is no value that stays: it has to hold anew."""
     story = Story()
-    hot = sample(temperature_max_c=99.0)
-    for health in [hot] * 14 + [sample()] * 100:
-        await story.board.observe_health(health, "synced")
-        await story.clock.advance(5)
-    assert [alarm.code for alarm in story.board.active()] == ["temperature.high"]
+    await story.see(sample(memory_used_percent=95.0), 1)
+    await story.see(sample(), 100)
+    assert story.kinds == []
+    await story.see(sample(memory_used_percent=95.0), 12)
+    assert story.kinds == []
+    await story.see(sample(memory_used_percent=95.0), 1)
+    assert story.kinds == ["alarm.raised"]
+
+
+async def test_an_alarm_on_what_is_gone_is_cleared():
+    """A modem that is unplugged is not weak for ever: it has the time of a good signal."""
+    story = Story()
+    await story.see(sample(modem_signal_percent=5.0), 61)
+    await story.see(sample(), 60)
+    assert story.kinds == ["alarm.raised"]
+    await story.see(sample(), 1)
+    cleared = story.published[1]
+    assert isinstance(cleared, AlarmCleared)
+    assert (cleared.code, cleared.value) == ("modem.weak", None)
+    assert story.board.active() == ()
+
+
+@pytest.mark.parametrize("clear_after_s", [0, 60])
+@pytest.mark.parametrize("back", [95.0, 85.0])
+async def test_a_probe_that_times_out_now_and_then_does_not_make_an_alarm_flap(clear_after_s, back):
+    """Silence shorter than a minute changes nothing, however soon a good value would clear it."""
+    rules = {"memory.low": {"clear_after_s": clear_after_s, "raise_after_s": 0}}
+    story = Story(rules=rules)
+    await story.see(sample(memory_used_percent=95.0), 1)
+    for _ in range(20):
+        await story.see(sample(), 11)
+        await story.see(sample(memory_used_percent=back), 1)
+    assert story.kinds == ["alarm.raised"]
+    await story.see(sample(), 1)
+    await story.see(sample(memory_used_percent=50.0), 13 if clear_after_s else 1)
+    assert story.kinds == ["alarm.raised", "alarm.cleared"]
+
+
+@pytest.mark.parametrize(
+    ("code", "bad"),
+    [
+        ("disk.read_only", {"disk_read_only": True}),
+        ("disk.full", {"disk_used_percent": 99.0}),
+        ("disk.inodes", {"disk_inodes_used_percent": 99.0}),
+        ("disk.wear", {"disk_wear_percent": 90.0}),
+        ("certificate.expiring", {"certificate_days_left": 3.0}),
+    ],
+)
+async def test_what_silence_does_not_mend_stays_in_force(code, bad):
+    """A disk that hangs answers no probe, and a certificate runs out whatever the clock says."""
+    story = Story()
+    await story.see(sample(**bad), 8)
+    await story.see(sample(), 1000)
+    assert [alarm.code for alarm in story.board.active()] == [code]
+    assert story.kinds == ["alarm.raised"]
+
+
+async def test_a_disk_that_hangs_at_once_is_an_alarm_all_the_same():
+    """It said that it is read-only, and nothing since: that is how such a disk goes on."""
+    story = Story()
+    await story.see(sample(disk_read_only=True), 1)
+    await story.see(sample(), 3)
+    assert [alarm.code for alarm in story.board.active()] == ["disk.read_only"]
 
 
 async def test_the_worst_alarm_comes_first():

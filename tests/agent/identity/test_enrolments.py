@@ -420,6 +420,18 @@ async def test_a_note_that_is_damaged(box):
     assert [event.KIND for event in box.events] == ["identity.enrolled", "identity.removed"]
 
 
+async def test_a_note_of_a_later_release(box):
+    """What a later release noted more is passed over, and the rest told."""
+    enrolments = await box.start()
+    box.outbox_fails = True
+    await enrol(box, enrolments)
+    with closing(sqlite3.connect(box.file)) as db, db:
+        db.execute("UPDATE note SET text = json_set(text, '$.more', 1, '$.event.more', 1)")
+    box.outbox_fails = False
+    await box.start()
+    assert [event.KIND for event in box.events] == ["identity.enrolled"]
+
+
 async def test_an_agent_that_stops_in_the_middle(box):
     """An enrolment that had begun to be written is written, and told by the next life."""
     enrolments = await box.start()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
@@ -217,6 +218,17 @@ async def test_a_damaged_file_is_set_aside(box, content):
     assert not aside.exists()
     assert matches(await box.start())
     assert len(box.damage) == 1
+
+
+async def test_lists_of_a_later_release(box):
+    """Fields that this release does not know are passed over: what is looked for stays so."""
+    await (await box.start()).put(order("京A12345"), not_before=START)
+    content = json.loads(box.file.read_bytes())
+    for part in (content, content["lists"][0], content["lists"][0]["entries"][0]):
+        part["more"] = {"x": [1]}
+    box.file.write_text(json.dumps(content))
+    assert matches(await box.start())
+    assert box.damage == []
 
 
 async def test_what_cannot_be_written_is_not_in_force(box):
