@@ -200,6 +200,7 @@ class CommandPath:
             "config": self.keeper.run,
             "desk": self.desk.run,
             "keys": self._tell_keys,
+            "release": self.updates.stay_up,
             "updates": self.updates.run,
             **self.hands.tasks,
             **self.identity.tasks,

@@ -1,6 +1,7 @@
 """One agent: every part made once, wired, and supervised."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -49,12 +50,18 @@ _DOOR_S = 2.0
 
 
 class Agent:
-    """The whole agent; :meth:`run` lives until :meth:`stop` or :meth:`restart`."""
+    """The whole agent; :meth:`run` lives until :meth:`stop` or :meth:`restart`.
 
-    def __init__(self, boot: Boot) -> None:
+    Args:
+        boot: what was read before.
+        on_ready: called once, when all has begun.
+    """
+
+    def __init__(self, boot: Boot, *, on_ready: Callable[[], None] = lambda: None) -> None:
         settings = self._settings = boot.settings
         folder = self._folder = settings.kiosk.state_folder
         self._boot = boot
+        self._on_ready = on_ready
         self._clock = SystemClock()
         self._topics = Topics(settings.kiosk.id, settings.link.root)
         self._supervisor = Supervisor(self._clock)
@@ -224,6 +231,7 @@ class Agent:
             config=self._commands.keeper.version,
             cameras=[camera.name for camera in settings.camera],
         )
+        came_up = False
         await self._outbox.start()
         # Before all others: what is taken up from the life before has things to say, and waits
         # until they are stored.
@@ -234,6 +242,7 @@ class Agent:
                 try:
                     await self._take_up()
                     await self._report_start()
+                    came_up = not self._ended.is_set()  # else a service manager lost patience
                     await self._ended.wait()
                 finally:
                     await self._leave()
@@ -242,6 +251,8 @@ class Agent:
             await self._outbox.close()
         if self._again:
             await asyncio.to_thread(self._boot.starts.forgive)
+        if came_up:
+            await self._commands.updates.forgive()
         return self._again
 
     async def _take_up(self) -> None:
@@ -283,6 +294,7 @@ class Agent:
             async with asyncio.timeout(_DOOR_S):
                 await self._door.opened()
         notify("READY=1", f"STATUS=kiosk {self._settings.kiosk.id}")
+        self._on_ready()
 
     async def _leave_safe_mode(self) -> None:
         await self._parts.apply(self._commands.keeper.settings)

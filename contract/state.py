@@ -66,7 +66,8 @@ class UpdateChanged(Event, kind="update.changed"):
     version: Text
     before: Text = Field(description="The version that ran before, and runs again where not kept.")
     outcome: Literal["trial", "confirmed", "rolled_back", "lost"] = Field(
-        description="lost: it was damaged on the disk, or a later package took its place."
+        description="lost: it was damaged on the disk, did not stay up any more, or a later package"
+        " took its place."
     )
     text: Text = Field(default="", description="Why it went back or was lost.")
     command_id: MessageId | None = None

@@ -9,6 +9,9 @@ from agent.release.check import check_slot, read_release_keys
 from agent.release.slots import Releases, Slot, SlotName, State, Trial
 from contract.version import age
 
+MAX_STARTS = 10
+"""So often a confirmed release may be started without staying up; then it is as good as damaged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -68,7 +71,7 @@ class Choice:
             self._say(f"version {trial.slot.version} goes back: {why}")
             self._save(self._state.rolled_back(why))
         while (slot := self._state.current) is not None:
-            unfit = self._unfit(slot)
+            unfit = self._worn_out(slot) or self._unfit(slot)
             if unfit is None:
                 return Chosen(slot.name, slot.manifest)
             self._say(f"version {slot.version} is not used any more: {unfit}")
@@ -93,6 +96,17 @@ class Choice:
         if (unfit := self._unfit(trial.slot)) is not None:
             return None, unfit
         return chosen, ""
+
+    def _worn_out(self, slot: Slot) -> str | None:
+        """Why a confirmed release had its last start; else this start is recorded."""
+        if not self._counting or slot.starts is None:
+            return None
+        if slot.starts >= MAX_STARTS:
+            return f"it was started {slot.starts} times and never stayed up"
+        # Before all is read, as for a trial. But it proved itself once: a full disk is no reason
+        # not to run it.
+        self._save(self._state.started_again())
+        return None
 
     def _unfit(self, slot: Slot) -> str | None:
         """Why a release is not to run."""

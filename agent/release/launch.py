@@ -7,10 +7,10 @@ It belongs to the packaged release, whose files nobody but root can write, and s
 3. the one before that;
 4. the packaged release,
 
-the first that is whole. Whatever goes wrong on the way, it goes on to the next and never fails:
-the packaged release needs nothing that could be missing. A start of a release on trial is counted
-on disk before it begins. Only the owner of the releases runs them: for root they are files that
-somebody else can write, or could put in their place.
+the first that is whole, and stayed up once in a while. Whatever goes wrong on the way, it goes on
+to the next and never fails: the packaged release needs nothing that could be missing. A start of a
+release in a slot is counted on disk before it begins. Only the owner of the releases runs them: for
+root they are files that somebody else can write, or could put in their place.
 """
 
 import contextlib

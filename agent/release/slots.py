@@ -41,6 +41,11 @@ class Slot(_Kept):
     version: Version
     manifest: Sha256 = Field(description="Of the signed manifest, as it was installed.")
     packaged: Version = Field(description="The packaged release beside which it was installed.")
+    starts: int | None = Field(
+        default=None,
+        description="Since it stayed up last. None: they are not counted, for it has not said yet "
+        "that it begins them anew; releases of old never do.",
+    )
 
 
 class Trial(_Kept):
@@ -110,6 +115,26 @@ class State(_Kept):
             update |= {"boot_id": boot_id, "since_s": now_s}
         return self._with(trial=trial.model_copy(update=update))
 
+    def started_again(self) -> "State":
+        """Return the state with one more start of the release in use, where they are counted."""
+        if (slot := self.current) is None or slot.starts is None:
+            return self
+        return self._with_starts(slot, slot.starts + 1)
+
+    def forgiven(self, running: str | None) -> "State":
+        """Return the state without this start of the slot that runs: it ends in order."""
+        slot = self.current
+        if slot is None or slot.name != running or not slot.starts:
+            return self
+        return self._with_starts(slot, slot.starts - 1)
+
+    def stayed_up(self, running: str | None) -> "State":
+        """Return the state after the slot that runs ran for long enough: its count begins anew."""
+        slot = self.current
+        if slot is None or slot.name != running or slot.starts == 0:
+            return self
+        return self._with_starts(slot, 0)
+
     def found_good(self, name: SlotName, boot_id: str) -> "State":
         """Return the state after all hashes of a slot were checked."""
         return self._with(checked={**self.checked, name: boot_id})
@@ -118,7 +143,8 @@ class State(_Kept):
         """Return the state after the release on trial proved itself."""
         if (trial := self.trial) is None:
             return self
-        in_use = {"current": trial.slot, "previous": self.current}
+        slot = trial.slot.model_copy(update={"starts": 0})
+        in_use = {"current": slot, "previous": self.current}
         return self._concluded(trial, "confirmed", "").model_copy(update=in_use)
 
     def rolled_back(self, why: str) -> "State":
@@ -165,6 +191,9 @@ class State(_Kept):
             signers=trial.signers,
         )
         return self._with(trial=None, outcomes=_remembered(self.outcomes, outcome))
+
+    def _with_starts(self, slot: Slot, starts: int) -> "State":
+        return self._with(current=slot.model_copy(update={"starts": starts}))
 
     def _with(self, **update: object) -> "State":
         return self.model_copy(update=update)

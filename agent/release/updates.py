@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, get_args
@@ -33,6 +34,9 @@ from vision.process import Child, ChildProcess, start
 from vision.report import MAX_LINE_BYTES
 
 LOOK_S = 1.0
+STAYED_UP_S = 600.0
+"""A process that lived for so long can be reached and mended: its start did not fail. No setting,
+because one that is longer than a kiosk's day would cost it a good release."""
 _log = structlog.get_logger()
 
 
@@ -58,6 +62,17 @@ StartInstall = Callable[[InstallOrder], Awaitable[Child]]
 async def start_install(order: InstallOrder) -> Child:
     """Start the process that installs. Raises ``OSError``."""
     return await start(ChildProcess, "agent.release.install", order)
+
+
+def forgive_start(told: Launched | None) -> None:
+    """Do not count a start that came to nothing by no fault of the release. Blocks, never fails."""
+    if told is None:
+        return
+    releases = Releases(told.folder)
+    state, _ = releases.load_or_forget()
+    if (after := state.forgiven(told.slot)) != state:
+        with contextlib.suppress(OSError):
+            releases.save(after)
 
 
 class Updates:
@@ -102,6 +117,7 @@ class Updates:
         self._prepared: Slot | None = None
         self._slots = asyncio.Lock()
         """Held by whoever changes them: nothing is tidied away while it is unpacked."""
+        self._saving = threading.Lock()
         self._concluded = asyncio.Event()
 
     def missing(self) -> str | None:
@@ -122,6 +138,18 @@ class Updates:
         if self._releases is not None:
             await self._settle(self._releases)
         await asyncio.Event().wait()
+
+    async def stay_up(self) -> None:
+        """Begin the count of starts anew, as this release stayed up; again until cancelled."""
+        while True:  # the disk may have been full
+            await self._clock.sleep(STAYED_UP_S)
+            with contextlib.suppress(OSError):
+                await self._save(lambda state: state.stayed_up(self._slot))
+
+    async def forgive(self) -> None:
+        """Do not count this start of a confirmed release: its process ends as it was told to."""
+        with contextlib.suppress(OSError):
+            await self._save(lambda state: state.forgiven(self._slot))
 
     # -- what the command asks for ---------------------------------------------------------
 
@@ -182,12 +210,9 @@ class Updates:
             deadline_s=self._settings.deadline_s,
             max_starts=self._settings.max_starts,
         )
-        before = self._state
         try:
-            await self._save(before.with_trial(trial))
+            await self._save(lambda state: state.with_trial(trial))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                await self._save(before)
             msg = f"the trial could not be recorded: {error}"
             raise ActionError(msg) from None
         _log.info("update_trial", version=trial.slot.version, slot=trial.slot.name)
@@ -271,11 +296,9 @@ class Updates:
 
     async def _confirm(self) -> str | None:
         """Let it stay; return why that could not be."""
-        before = self._state
         try:
-            await self._save(before.confirmed())
+            await self._save(State.confirmed)
         except OSError as error:
-            self._state = before
             return f"it is well, and that cannot be recorded: {error}"
         _log.info("update_confirmed", version=VERSION)
         self._concluded.set()
@@ -284,10 +307,9 @@ class Updates:
     async def _take_back(self, why: str) -> None:
         """Record it; where that cannot be, the launcher comes to the same end."""
         _log.warning("update_rolled_back", why=why)
-        after = self._state.rolled_back(why)
         with contextlib.suppress(OSError):
-            await self._save(after)
-        self._state = after
+            await self._save(lambda state: state.rolled_back(why))
+        self._state = self._state.rolled_back(why)
 
     async def _tell(self) -> None:
         """Publish outcomes that are not told yet."""
@@ -304,7 +326,7 @@ class Updates:
             await self._publish(event, self._clock.stamp())
         if untold:
             with contextlib.suppress(OSError):  # then it is told once more
-                await self._save(self._state.told())
+                await self._save(State.told)
 
     def _time_left(self, trial: Trial) -> float:
         stamp = self._clock.stamp()
@@ -348,13 +370,31 @@ class Updates:
             msg = f"the process that installs cannot be started: {error}"
             raise ActionError(msg) from None
 
-    async def _save(self, state: State) -> None:
-        if self._releases is not None:
-            await asyncio.to_thread(self._releases.save, state)
-        self._state = state
+    async def _save(self, change: Callable[[State], State]) -> None:
+        """Record a change, also where this is cancelled meanwhile. Raises ``OSError``."""
+        await asyncio.to_thread(self._change, change)
+
+    def _change(self, change: Callable[[State], State]) -> None:
+        # One after the other: a count must not write over a trial.
+        with self._saving:
+            state = change(self._state)
+            if state == self._state:
+                return
+            if self._releases is not None:
+                try:
+                    self._releases.save(state)
+                except OSError:  # it may have come as far as the disk all the same
+                    with contextlib.suppress(OSError):
+                        self._releases.save(self._state)
+                    raise
+            self._state = state
+
+    @property
+    def _slot(self) -> str | None:
+        return self._launched.slot if self._launched is not None else None
 
     def _runs(self, name: SlotName) -> bool:
-        return self._launched is not None and self._launched.slot == name
+        return self._slot == name
 
     def _tidy(self, releases: Releases) -> None:
         """Remove what nobody needs: slots of releases that went back, halves of unpacked ones."""

@@ -64,6 +64,18 @@ class Box:
     def confirm(self) -> None:
         self.releases.save(self.state.confirmed())
 
+    def stay_up(self) -> None:
+        """Let the confirmed release run for long enough."""
+        slot = self.state.current
+        assert slot is not None
+        self.releases.save(self.state.stayed_up(slot.name))
+
+    def end_in_order(self) -> None:
+        """Have the confirmed release end as it is told to."""
+        slot = self.state.current
+        assert slot is not None
+        self.releases.save(self.state.forgiven(slot.name))
+
     def choice(self, *, counting: bool = True) -> Chosen | None:
         return Choice(
             self.releases,

@@ -64,10 +64,68 @@ def test_confirmed_release_stays(box):
     box.install("1.1.0")
     box.start()
     box.confirm()
-    for _ in range(9):
+    for _ in range(30):
+        box.now_s += 1e6
         assert box.start() == "1.1.0"
-    box.now_s += 1e6
-    assert box.start() == "1.1.0"
+        box.stay_up()
+
+
+def test_confirmed_release_that_never_stays_up_gives_way(box):
+    """To the one before it, and that one to the packaged one, which has nowhere to go."""
+    for version in ("1.1.0", "1.2.0"):
+        box.install(version)
+        box.start()
+        box.confirm()
+    started = [box.start() for _ in range(25)]
+    assert started == ["1.2.0"] * 10 + ["1.1.0"] * 10 + ["1.0.0"] * 5
+    lost = [(end.version, end.before, end.outcome) for end in box.state.untold[2:]]
+    assert lost == [("1.2.0", "1.1.0", "lost"), ("1.1.0", "1.0.0", "lost")]
+    assert box.state.outcomes[-1].why == "it was started 10 times and never stayed up"
+
+
+def test_only_starts_in_a_row_wear_a_release_out(box):
+    """Staying up forgives all of them, an end in order the one that ended so."""
+    box.install("1.1.0")
+    box.start()
+    box.confirm()
+    for _ in range(9):
+        box.start()
+    box.start()
+    box.stay_up()
+    for _ in range(9):
+        box.start()
+    for _ in range(20):
+        assert box.start() == "1.1.0"
+        box.end_in_order()
+    assert box.state.current.starts == 9
+    assert [box.start(), box.start()] == ["1.1.0", "1.0.0"]
+
+
+def test_starts_of_a_release_that_knows_nothing_of_them_are_not_counted(box):
+    """It would never begin them anew: one that is older than the package beside it, or was
+    confirmed before. As soon as it says that it does, they are.
+    """
+    box.install("1.1.0")
+    box.start()
+    box.confirm()
+    path = box.releases.folder / "state.json"
+    path.write_text(path.read_text().replace('"starts":0', '"more":0'))
+    for _ in range(15):
+        assert box.start() == "1.1.0"
+    box.stay_up()
+    assert [box.start() for _ in range(11)] == ["1.1.0"] * 10 + ["1.0.0"]
+
+
+def test_other_commands_wear_nothing_out(box):
+    """In the last start that it has, they are still those of the release that runs."""
+    box.install("1.1.0")
+    box.start()
+    box.confirm()
+    for _ in range(10):
+        box.start()
+    for _ in range(3):
+        assert box.start(counting=False) == "1.1.0"
+    assert box.start() == "1.0.0"
 
 
 def test_failed_trial_gives_way_to_the_confirmed_one(box):
@@ -219,6 +277,18 @@ class GivenUpError(BaseException):
     """The service manager waited for long enough."""
 
 
+def test_disk_that_hangs_at_a_confirmed_release_wears_it_out(box, monkeypatch):
+    """The packaged one may lie on a better part of it."""
+    box.install("1.1.0")
+    box.start()
+    box.confirm()
+    monkeypatch.setattr("agent.release.choice.check_slot", hangs)
+    for _ in range(10):
+        with pytest.raises(GivenUpError):
+            box.start()
+    assert box.start() == "1.0.0"
+
+
 def hangs(*_: object, **__: object) -> None:
     raise GivenUpError
 
@@ -284,8 +354,10 @@ def test_state_that_cannot_be_written(box, monkeypatch):
     box.confirm()
     box.install("1.2.0")
     monkeypatch.setattr(box.releases, "save", lambda _: (_ for _ in ()).throw(OSError("full")))
-    assert box.start() == "1.1.0"
-    assert "its start cannot be recorded" in box.said[-2]
+    for _ in range(15):
+        box.said.clear()
+        assert box.start() == "1.1.0"
+    assert any("its start cannot be recorded" in said for said in box.said)
 
 
 def test_other_commands_run_what_runs(box):

@@ -12,7 +12,7 @@ from agent.release.launched import Launched
 from agent.release.order import InstallReport
 from agent.release.settings import UpdateSettings
 from agent.release.slots import Releases, Slot, State, Trial
-from agent.release.updates import Updates
+from agent.release.updates import STAYED_UP_S, Updates, forgive_start
 from commands.errors import ActionError
 from contract.actions import UpdateInstall
 from contract.state import UpdateChanged
@@ -21,6 +21,8 @@ from tests.support.clock import ManualClock
 
 COMMAND = "01890a5d-ac96-774b-bcce-b302099a8057"
 SLOT = Slot(name="a", version="1.1.0", manifest="0" * 64, packaged="1.0.0")
+RUNNING = SLOT.model_copy(update={"starts": 4})
+"""Confirmed, and started for the fourth time in a row."""
 ORDER = UpdateInstall(file="x", sha256="0" * 64, version="1.1.0")
 
 
@@ -107,6 +109,11 @@ class Bench:
         )
         self.save(State(trial=trial))
 
+    def launched(self) -> Launched:
+        return Launched(
+            argv=("x",), releases=str(self.releases.folder), slot=self.slot, packaged="1.0.0"
+        )
+
     def updates(self, *, launched: bool = True) -> Updates:
         def restart() -> None:
             self.restarts += 1
@@ -118,11 +125,8 @@ class Bench:
             self.orders.append(order)
             return self.child
 
-        told = Launched(
-            argv=("x",), releases=str(self.releases.folder), slot=self.slot, packaged="1.0.0"
-        )
         return Updates(
-            launched=told if launched else None,
+            launched=self.launched() if launched else None,
             settings=UpdateSettings(confirm_s=60, deadline_s=600),
             folder=self.releases.folder.parent / "update",
             floor_bytes=0,
@@ -137,14 +141,16 @@ class Bench:
     async def running(self) -> AsyncIterator[Updates]:
         updates = self.updates()
         await updates.start()
-        task = asyncio.ensure_future(updates.run())
+        tasks = [asyncio.ensure_future(one()) for one in (updates.run, updates.stay_up)]
         try:
             yield updates
-            if task.done():
-                task.result()
+            for task in tasks:
+                if task.done():
+                    task.result()
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def pass_time(self, seconds: float) -> None:
         for _ in range(int(seconds)):
@@ -186,7 +192,7 @@ async def test_well_for_long_enough_is_confirmed(bench):
         await bench.until(lambda: bool(bench.told) and not bench.state.untold)
         end = await ending
     assert (end.outcome, end.version, end.before) == ("confirmed", "1.1.0", "1.0.0")
-    assert bench.state.current == SLOT
+    assert bench.state.current == RUNNING.model_copy(update={"starts": 0})
     assert bench.wellness.proofs == 2
     assert bench.wellness.asked == ("front",)
     (event,) = bench.told
@@ -254,13 +260,8 @@ async def test_time_of_earlier_starts_in_this_boot_counts(bench):
 async def test_confirmation_that_cannot_be_recorded_goes_back(bench, monkeypatch):
     """What is not on disk would be taken back by the next start anyway."""
     bench.on_trial()
-
-    def full(*_) -> None:
-        msg = "the disk is full"
-        raise OSError(msg)
-
     async with bench.running():
-        monkeypatch.setattr(Releases, "save", full)
+        monkeypatch.setattr(Releases, "save", fails)
         await bench.pass_time(610)
         await bench.until(lambda: bench.restarts == 1)
 
@@ -322,6 +323,107 @@ async def test_unreadable_state_is_nothing(bench):
     (bench.releases.folder / "state.json").write_bytes(b"{")
     async with bench.running() as updates:
         assert await updates.outcome(COMMAND) is None
+
+
+# -- starts of a confirmed release -----------------------------------------------------------------
+
+
+@pytest.fixture
+def confirmed(bench: Bench) -> Bench:
+    """A kiosk whose confirmed release was started four times without staying up."""
+    bench.slot = "a"
+    bench.save(State(current=RUNNING))
+    return bench
+
+
+def starts(bench: Bench) -> int | None:
+    assert bench.state.current is not None
+    return bench.state.current.starts
+
+
+async def test_starts_are_forgiven_when_the_release_stayed_up(confirmed):
+    """Whether the kiosk is well and has a line or not: it can be reached and mended."""
+    confirmed.wellness.is_wrong = "no line to the broker"
+    async with confirmed.running():
+        await confirmed.pass_time(STAYED_UP_S - 5)
+        assert starts(confirmed) == 4
+        await confirmed.pass_time(10)
+        await confirmed.until(lambda: starts(confirmed) == 0)
+
+
+async def test_starts_are_forgiven_later_where_the_disk_was_full(confirmed, monkeypatch):
+    async with confirmed.running():
+        with monkeypatch.context() as full:
+            full.setattr(Releases, "save", fails)
+            await confirmed.pass_time(STAYED_UP_S + 5)
+            await asyncio.sleep(0.05)
+        assert starts(confirmed) == 4
+        await confirmed.pass_time(STAYED_UP_S)
+        await confirmed.until(lambda: starts(confirmed) == 0)
+
+
+async def test_release_says_by_itself_that_it_forgives_starts(confirmed):
+    """A launcher of old passes over the count whenever it writes."""
+    confirmed.save(State(current=SLOT))
+    async with confirmed.running():
+        await confirmed.pass_time(STAYED_UP_S + 5)
+        await confirmed.until(lambda: starts(confirmed) == 0)
+
+
+async def test_end_in_order_forgives_this_start_alone(confirmed):
+    async with confirmed.running() as updates:
+        pass
+    await updates.forgive()
+    assert starts(confirmed) == 3
+
+
+async def test_start_that_wrong_settings_ended_is_forgiven(confirmed):
+    """Any release would read the same."""
+    await asyncio.to_thread(forgive_start, confirmed.launched())
+    assert starts(confirmed) == 3
+    await asyncio.to_thread(forgive_start, None)
+    assert starts(confirmed) == 3
+
+
+@pytest.mark.parametrize("slot", [None, "b"])
+async def test_only_the_release_that_runs_is_forgiven(confirmed, slot):
+    """The packaged one, or one on trial, says nothing of the confirmed one."""
+    confirmed.slot = slot
+    async with confirmed.running() as updates:
+        await confirmed.pass_time(STAYED_UP_S + 5)
+        await updates.forgive()
+    await asyncio.to_thread(forgive_start, confirmed.launched())
+    assert starts(confirmed) == 4
+
+
+async def test_end_in_order_that_cannot_be_recorded_is_none_the_worse(confirmed, monkeypatch):
+    async with confirmed.running() as updates:
+        pass
+    monkeypatch.setattr(Releases, "save", fails)
+    await updates.forgive()
+    await asyncio.to_thread(forgive_start, confirmed.launched())
+    assert starts(confirmed) == 4
+
+
+async def test_count_and_trial_do_not_write_over_each_other(confirmed):
+    """A switch just when the release stayed up, and the end in order that follows it."""
+    confirmed.child = FakeChild(InstallReport(manifest="0" * 64))
+    async with confirmed.running() as updates:
+        await updates.prepare(ORDER, say)
+        await confirmed.pass_time(STAYED_UP_S - 1)
+        await asyncio.gather(
+            updates.switch(command=COMMAND, signers=()), confirmed.clock.advance(2)
+        )
+        await confirmed.until(lambda: starts(confirmed) == 0)
+    await updates.forgive()
+    assert confirmed.state.trial is not None
+    assert confirmed.state.trial.command == COMMAND
+    assert starts(confirmed) == 0
+
+
+def fails(*_: object) -> None:
+    msg = "the disk is full"
+    raise OSError(msg)
 
 
 # -- what the command asks for -------------------------------------------------------------------

@@ -28,6 +28,12 @@ QUICK_GUARD = {"agent/release/launch.py": ("GUARD_GRACE_S = 30.0", "GUARD_GRACE_
 RUN = "agent/run.py"
 CRASHES = {RUN: ("import asyncio\n", "import asyncio\nraise SystemExit('it crashes')\n")}
 HANGS = {RUN: ("import asyncio\n", "import asyncio, time\ntime.sleep(3600)\n")}
+DIES = {
+    RUN: (
+        "import asyncio\n",
+        "import asyncio, os, sys\nif os.path.exists(sys.argv[1] + '.bad'): os._exit(1)\n",
+    )
+}
 CUT_OFF = {RUN: ("import os\n", "import os\nos.environ['KIOSK_AGENT_LINK__PORT'] = '1'\n")}
 BAD = {
     "1.1.1": (CRASHES, "it was started 2 times and did not prove itself"),
@@ -287,6 +293,47 @@ def test_slot_that_was_tampered_with_is_not_run(kiosk, operator, trees):
     online(operator, "1.0.0")
     lost = operator.wait("up/event/update.changed", lambda data: data["outcome"] == "lost")
     assert "evil.pth does not belong there" in lost["text"]
+
+
+@pytest.mark.slow
+def test_confirmed_release_that_dies_at_every_start_gives_way(kiosk, operator, trees):
+    """After ten starts; those do not count that ended in order, or at settings that are wrong."""
+
+    def starts() -> int:
+        slot = kiosk.releases.load().current
+        assert slot is not None
+        return slot.starts
+
+    def started_again(act: Callable[[], object]) -> None:
+        operator.heard.clear()
+        act()
+        online(operator, "1.1.5")
+
+    order = put(kiosk, trees("1.1.5", DIES))
+    receipt = operator.order("update.install", **order, version="1.1.5")
+    assert receipt["status"] == "succeeded", (receipt.get("text"), kiosk.log())
+    started_again(kiosk.process.kill)
+    assert starts() == 1
+    for _ in range(2):
+        started_again(kiosk.process.terminate)
+        assert starts() == 1
+    assert operator.order("agent.restart")["status"] == "succeeded"
+    assert starts() == 1
+
+    good, before = kiosk.settings.read_text(), kiosk.starts
+    kiosk.settings.write_text(good + "[nonsense]\n")
+    kiosk.process.kill()
+    wait_until(lambda: kiosk.starts > before + 3)
+    started_again(lambda: kiosk.settings.write_text(good))
+    assert starts() == 2
+
+    Path(f"{kiosk.settings}.bad").touch()
+    operator.heard.clear()
+    kiosk.process.kill()
+    online(operator, "1.0.0")
+    lost = operator.wait("up/event/update.changed", lambda data: data["outcome"] == "lost")
+    assert (lost["version"], lost["before"]) == ("1.1.5", "1.0.0")
+    assert lost["text"] == "it was started 10 times and never stayed up"
 
 
 def test_without_the_launcher_it_is_unavailable(tmp_path, broker):
