@@ -84,6 +84,8 @@ class Runner:
         self._jobs: dict[str, _Job] = {}
         self._groups: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: asyncio.TaskGroup | None = None
+        self._owed: dict[str, Receipt] = {}
+        """How commands ended of which the ledger would not take the end."""
 
     async def run(self, loading: asyncio.Lock) -> None:
         """Carry out jobs until cancelled; start it again freely.
@@ -114,6 +116,8 @@ class Runner:
             while steps := await self._ledger.unpublished():
                 await self.hand_on(steps)
             found = await self._ledger.open_commands()
+            open_ids = {one.record.command.id for one in found}
+            self._owed = {one: owed for one, owed in self._owed.items() if one in open_ids}
             self._tasks = tasks
             for one in found:
                 self._begin_job(_Job(one.record, begun=one.begun, fresh=False))
@@ -187,9 +191,8 @@ class Runner:
                 if job.cancelled_by is None or task is None or job.final:
                     raise
                 task.uncancel()
-                job.final = True
                 text = f"stopped by {job.cancelled_by}"
-                await self._step(
+                await self._end(
                     job, receipt_for(job.record, "cancelled", code="cancelled", text=text)
                 )
         except Exception:
@@ -199,11 +202,13 @@ class Runner:
             self._jobs.pop(job.record.command.id, None)
 
     async def _carry_out(self, job: _Job) -> None:
+        if owed := self._owed.get(job.record.command.id):  # done already, but for the record
+            await self._end(job, owed)
+            return
         try:
             order = job.order = job.order or self._rules.read(job.record.command)
         except RefusedError as refusal:  # an agent of another version accepted it
-            job.final = True
-            await self._step(
+            await self._end(
                 job, receipt_for(job.record, "failed", code=refusal.code, text=refusal.text)
             )
             return
@@ -226,8 +231,7 @@ class Runner:
             receipt = await self._outcome(
                 job.record, order, runner, self._invocation(job, job.begun)
             )
-        job.final = True
-        await self._step(job, receipt)
+        await self._end(job, receipt)
 
     def _second_life(
         self, job: _Job, action: Action[Any]
@@ -251,8 +255,7 @@ class Runner:
                 await self._wait_until_free(job.record)
                 self._rules.check_in_time(job.record, now=self._clock.stamp())
         except RefusedError as refusal:
-            job.final = True
-            await self._step(job, refused(job.record, refusal))
+            await self._end(job, refused(job.record, refusal))
             return False
         step = await self._step(job, receipt_for(job.record, "running"))
         job.begun = step.stamp
@@ -322,6 +325,13 @@ class Runner:
             msg = "the action gave up without a word"
             raise ActionError(msg)
         return doing.result()
+
+    async def _end(self, job: _Job, receipt: Receipt) -> None:
+        """Record how it ended; where that fails, it is not done again for the record's sake."""
+        job.final = True
+        self._owed[job.record.command.id] = receipt
+        await self._step(job, receipt)
+        del self._owed[job.record.command.id]
 
     async def _step(self, job: _Job, receipt: Receipt) -> Step:
         step = await self._ledger.append(job.record, receipt, self._clock.stamp())

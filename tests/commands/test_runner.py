@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from commands.errors import LedgerError
 from contract.keys import KeySet
 from tests.support.commanded import Deed, pin
 from tests.support.operators import NOW_S, make_command, make_key
@@ -389,3 +390,27 @@ async def test_keys_that_are_not_valid_yet_cannot_replace_any(make_kiosk):
         await kiosk.ended(update)
     assert kiosk.terminal(update) == {"failed"}
     assert "leaves 0 of the 2 persons" in kiosk.receipts[-1].text
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_what_is_done_is_not_done_again_for_its_record(make_kiosk, monkeypatch, idempotent):
+    """While the disk is full the end of a command is kept, until it can be recorded."""
+    deed = Deed(idempotent=idempotent)
+    kiosk = make_kiosk(deeds=[deed])
+    command, append = order(deed), kiosk.ledger.append
+
+    async def on_a_full_disk(record, receipt, stamp):
+        if receipt.status != "running":
+            msg = "database or disk is full"
+            raise LedgerError(msg)
+        return await append(record, receipt, stamp)
+
+    await kiosk.send(command)
+    with monkeypatch.context() as patch:
+        patch.setattr(kiosk.ledger, "append", on_a_full_disk)
+        for _ in range(3):
+            with pytest.raises(ExceptionGroup):
+                await kiosk.executor.run()
+    async with kiosk.running():
+        await kiosk.ended(command)
+    assert (kiosk.terminal(command), deed.done) == ({"succeeded"}, 1)
