@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -97,14 +96,6 @@ class MosquittoProcess:
         if self._process is not None:
             self._process.kill()
             self._reap()
-
-    def reload(self) -> None:
-        """Let it read its files anew; whatever reaches it afterwards meets the new ones."""
-        self.await_log(" running", self.starts)  # a signal before that would kill it
-        reloads = self._said().count("Reloading config")
-        if self._process is not None:
-            self._process.send_signal(signal.SIGHUP)
-        self.await_log("Reloading config", reloads + 1)
 
     def await_log(self, words: str, times: int) -> None:
         """Return when it has said something so many times. Raises :class:`NoBrokerError`."""
