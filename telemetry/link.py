@@ -175,7 +175,8 @@ class Link:
             return error
         msg = (
             f"the broker hung up {TWIN_HANG_UPS} times within {now - self._hang_ups[0]:.0f} s, as "
-            f"it does when a second box connects with the id {self._topics.kiosk}"
+            f"it does when a second box connects with the id {self._topics.kiosk}, or when "
+            "its own list of sessions is damaged: then it wants a restart"
         )
         return SessionTakenError(msg)
 
