@@ -90,3 +90,7 @@ def main() -> None:
             raise
         terminal.complain(error)
         sys.exit(getattr(error, "exit_code", ConsoleError.exit_code))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def test_a_count_that_cannot_be_read_holds_nothing_up(pause, content):
 def test_a_count_that_cannot_be_written_holds_nothing_up(pause):
     pause.count.mkdir()
     assert [pause() for _ in range(5)] == [0] * 5
+
+
+@pytest.mark.parametrize(
+    ("program", "module"), [("kioskctl", "console.cli"), ("kiosk-agent", "agent.cli")]
+)
+def test_programs_do_something(program, module):
+    """What the package's commands run is a program, not only a module."""
+    script = (DEPLOY / "bin" / program).read_text(encoding="utf-8")
+    assert module in script or "agent.release.launch" in script
+    command = [sys.executable, "-I", "-m", module, "--help"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "Usage" in said
 
 
 @pytest.fixture
