@@ -50,10 +50,27 @@ app.command()(models)
 def main() -> None:
     """Run the command line; an error that a person can act on is one sentence, not a trace."""
     try:
-        app()
+        app(prog_name="kiosk-agent")  # the launcher starts it as a module
     except (AgentError, ModelError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(1)
+
+
+def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -67,9 +84,15 @@ def run(config: ConfigOption = None) -> None:
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="Settings file to check.")]) -> None:
-    """Check a settings file; says line and reason of each fault."""
+    """Check a settings file; says line and reason of each fault, and which broker it names."""
     settings = load_settings(file)
-    typer.echo(f"{file}: good (kiosk {settings.kiosk.id}, {len(settings.camera)} cameras)")
+    kiosk, link = settings.kiosk, settings.link
+    broker = f"{link.host}:{link.port} {'with' if link.tls else 'without'} TLS"
+    typer.echo(f"{file}: good (kiosk {kiosk.id}, broker {broker}, {len(settings.camera)} cameras)")
+    if "id" not in kiosk.model_fields_set:
+        typer.echo(f"warning: kiosk.id is not set: it is the host's name, {kiosk.id}", err=True)
+    if "host" not in link.model_fields_set:
+        typer.echo("warning: link.host is not set: the broker is sought on this machine", err=True)
 
 
 @app.command()

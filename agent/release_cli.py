@@ -36,9 +36,8 @@ def release_key(
 
     try:
         secret = ask_new(f"key {out}") if passphrase else None
-        key = keys.new_key(
-            name, "maintainer", exp=int(time.time()) + days * 86_400 if days else None
-        )
+        # Put among the operators by mistake, it may order nothing.
+        key = keys.new_key(name, "viewer", exp=int(time.time()) + days * 86_400 if days else None)
         keys.write_private(key, out, secret=secret)
     except (ConsoleError, ValueError) as error:
         raise ReleaseError(str(error)) from None
@@ -50,7 +49,9 @@ def release_build(
     project: Annotated[Path, typer.Argument(help="The checkout.")] = Path(),
     *,
     key: Annotated[list[Path], typer.Option(help="A release key; repeatable.")],
-    out: Annotated[Path, typer.Option(help="The folder for the file.")] = Path(),
+    out: Annotated[
+        Path, typer.Option(help="The folder for the file; made where there is none.")
+    ] = Path(),
     tree: Annotated[
         Path | None, typer.Option(help="Take a tree that was built; else one is made of PROJECT.")
     ] = None,
@@ -71,7 +72,13 @@ def release_build(
     from agent.release.tree import PACKAGED_EXTRAS, build_tree
 
     keys = [_read(path) for path in key]
-    with tempfile.TemporaryDirectory(dir=out, prefix=".release-") as work:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=out, prefix=".release-")
+    except OSError as error:
+        msg = f"{out}: {error.strerror}"
+        raise ReleaseError(msg) from None
+    with folder as work:
         if tree is None:
             tree = Path(work, "tree")
             build_tree(project.resolve(), tree, extras=extra or PACKAGED_EXTRAS)

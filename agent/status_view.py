@@ -16,10 +16,11 @@ def render(status: dict[str, Any], console: Console | None = None) -> None:
     table.add_column()
     table.add_row("kiosk", f"{status['kiosk']}  (agent {status['version']})")
     table.add_row("alive", _good(status["alive"], "yes", "NO"))
-    line = _good(link["state"] == "online", link["state"], link["state"])
+    online = link["state"] == "online"
+    line = _good(online, link["state"], link["state"])
     line.append(f"  {link['broker']}, session {link['session']}, {link['reconnects']} reconnects")
     table.add_row("link", line)
-    if link["last_error"]:
+    if link["last_error"] and not online:  # else it is over
         table.add_row("", f"last: {link['last_error']}")
     table.add_row(
         "outbox",

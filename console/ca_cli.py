@@ -113,6 +113,11 @@ def ca_sign(
     files.save(out, pem)
     made = next(entry for entry in reversed(authority.issued()) if entry.pem == pem)
     terminal.print_plain(f"{made.serial} {made.name} as {made.role} until {day(made.not_after)}")
+    if made.role != "server" and _was_revoked(authority, made.name):
+        terminal.note(
+            f"{made.name} was revoked before: the broker needs a new acl and crl "
+            "(kioskctl ca acl, kioskctl ca crl)"
+        )
 
 
 @app.command("revoke")
@@ -189,6 +194,11 @@ def _open(folder: Path) -> "CertificateAuthority":
 
     read_root(folder)  # where there is no CA, nobody is asked for its passphrase
     return CertificateAuthority.open(folder, ask(f"the CA {folder}"))
+
+
+def _was_revoked(authority: "CertificateAuthority", name: str) -> bool:
+    """Whether the broker's rules may still shut out this name, whatever it shows now."""
+    return any(entry.name == name and entry.revoked is not None for entry in authority.issued())
 
 
 def _check_free(authority: "CertificateAuthority", name: str) -> None:

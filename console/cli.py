@@ -35,6 +35,18 @@ app.add_typer(key_cli.key_app, name="key")
 app.add_typer(key_cli.keys_app, name="keys")
 
 
+def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        typer.echo(f"kioskctl {version('kiosk-agent')}")
+    except PackageNotFoundError:
+        typer.echo("kioskctl, not installed")
+    raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
@@ -57,6 +69,10 @@ def _options(
     certificate_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
     root: Annotated[str | None, typer.Option(help="Topic root; default kiosk/v1.")] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the screen: en or zh.")] = None,
+    version: Annotated[  # noqa: ARG001 - its callback tells it
+        bool,
+        typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version."),
+    ] = False,
 ) -> None:
     """Each option is also read from the environment (KIOSKCTL_BROKER, ...) and the file."""
     options = {

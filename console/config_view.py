@@ -18,6 +18,8 @@ _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 def report_view(report: ConfigReport, words: Words) -> RenderableType:
     """What is in force: version, hash, since when, all settings, and why the last one went back."""
     table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(2):
+        table.add_column(overflow="fold")
     state = words.config_states.get(report.state, report.state)
     rows = {
         words.version: f"{report.version} ({state})",

@@ -15,8 +15,9 @@ from paho.mqtt import client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from console.errors import BrokerError, DeniedError, SettingsError
+from console.errors import BrokerError, DeniedError, TlsError
 from console.settings import ConsoleSettings
+from console.tls import explain_tls, tls_context
 
 CONNECT_TIMEOUT_S = 10.0
 _QUEUE = 20_000
@@ -30,6 +31,7 @@ _REFUSALS: Final = {
     140: "the broker wants another way to authenticate",
 }
 _NOT_AUTHORISED = 135
+_NO_ANSWER = "it closed the connection without an answer"
 _REFUSED_TOPIC = "this user or certificate may not write there"
 
 
@@ -43,7 +45,7 @@ class Arrival:
 
 
 class Client(aiomqtt.Client):
-    """Knows of a PUBACK what the library keeps to itself: that the broker did not take it."""
+    """Knows what the library keeps to itself: what the broker did not take, and that it hung up."""
 
     _refusals = 0
     _refusal: ReasonCode | None = None
@@ -78,18 +80,35 @@ class Client(aiomqtt.Client):
             self._refusal = reason_code
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():  # else the library would wait all the same
+            self._connected.set_exception(aiomqtt.MqttError(_NO_ANSWER))
+            self._connected.exception()  # who waited may be gone: then nobody else asks
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
 
 @asynccontextmanager
 async def connect(settings: ConsoleSettings) -> AsyncIterator[Client]:
     """Connect for the time of the body.
 
     Raises:
+        TlsError: the broker and we do not agree on certificates.
         BrokerError: there is no connection, or it broke during the body.
         SettingsError: a certificate or the password's file is unusable.
     """
     address = settings.address
     password = await asyncio.to_thread(settings.read_password)
-    tls = await asyncio.to_thread(_tls, settings) if address.tls else None
+    failures: list[ssl.SSLError] = []
+    tls = None
+    if address.tls:
+        tls = await asyncio.to_thread(tls_context, settings, failures.append)
     client = Client(
         address.host,
         address.port,
@@ -115,6 +134,8 @@ async def connect(settings: ConsoleSettings) -> AsyncIterator[Client]:
         msg = f"broker {address}: {reason or error}"
         raise BrokerError(msg) from None
     except aiomqtt.MqttError as error:
+        if failures:
+            raise explain_tls(settings, failures[0]) from None
         msg = f"broker {address}: {_in_words(str(error), settings)}"
         raise BrokerError(msg) from None
 
@@ -134,18 +155,22 @@ async def follow(
         report: told why there is no connection, and ``None`` when there is one.
 
     Raises:
+        TlsError: see :func:`connect`; not any more once there was a connection.
         SettingsError: see :func:`connect`.
     """
+    reached = False
     pause = _PAUSE_MIN_S
     while True:
         try:
             async with connect(settings) as client:
                 await client.subscribe([(name, 1) for name in filters])
                 report(None)
-                pause = _PAUSE_MIN_S
+                reached, pause = True, _PAUSE_MIN_S
                 async for message in client.messages:
                     receive(arrival(message))
         except BrokerError as error:
+            if isinstance(error, TlsError) and not reached:
+                raise
             report(str(error))
         await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
         pause = min(2 * pause, _PAUSE_MAX_S)
@@ -157,36 +182,15 @@ def arrival(message: aiomqtt.Message) -> Arrival:
     return Arrival(message.topic.value, payload, message.retain)
 
 
-def _tls(settings: ConsoleSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.ca and settings.ca.expanduser())
-        if settings.certificate is not None and settings.certificate_key is not None:
-            certificate, key = (
-                settings.certificate.expanduser(),
-                settings.certificate_key.expanduser(),
-            )
-            context.load_cert_chain(certificate, key)
-    except OSError as error:
-        files = ", ".join(
-            str(path)
-            for path in (settings.ca, settings.certificate, settings.certificate_key)
-            if path
-        )
-        msg = f"TLS with {files or 'the roots of this system'}: {error}"
-        raise SettingsError(msg) from None
-    return context
-
-
 def _in_words(text: str, settings: ConsoleSettings) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return f"its certificate is not signed by a CA that is trusted here (--ca): {text}"
-    if "timed out" not in text.lower():
+    late = "timed out" in text.lower()
+    if not late and text != _NO_ANSWER:
         return text
     if not settings.address.tls:
         hint = "; it may want TLS (mqtts://)"
     else:
         hint = "" if settings.certificate else "; it may want a client certificate (--certificate)"
-    return f"no answer within {CONNECT_TIMEOUT_S:.0f} s{hint}"
+    return f"{f'no answer within {CONNECT_TIMEOUT_S:.0f} s' if late else text}{hint}"
 
 
 def _quiet_logger() -> logging.Logger:

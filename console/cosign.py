@@ -1,26 +1,39 @@
 """What somebody is about to sign, in plain words; and the second signature under it."""
 
 import json
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, Final
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from console import files
+from console.key_set import changes
+from console.key_view import key_table
 from console.order import lines, local_time
-from console.view import plain
+from console.visible import visible
 from console.words import Words
+from contract import MalformedError
+from contract.actions import KeysUpdate
 from contract.command import Command, cosign_command, open_command
-from contract.keys import KeySet, PrivateKey
+from contract.keys import KeySet, PrivateKey, fingerprint
 from contract.limits import MAX_COMMAND_BYTES
 from contract.signature import claimed_signers
+from contract.wire import validated
+
+_SIMPLE: Final = re.compile(r"[\w.:/@+=-]+")
 
 
 def describe_command(
     document: bytes, command: Command, known: KeySet | None, words: Words
-) -> Table:
+) -> RenderableType:
     """Return a command as a person reads it: who shall do what, why, and who signed so far.
+
+    Nothing is cut off, on a screen of 20 columns or more: what nobody sees, nobody signs.
 
     Args:
         document: the signed command.
@@ -31,24 +44,24 @@ def describe_command(
     Raises:
         SignatureError: a signature by a known key is broken, or none is by a known key.
     """
-    table = Table.grid(padding=(0, 2, 0, 0))
-    arguments = "  ".join(
-        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in command.args.items()
-    )
-    rows = {
-        words.kiosk: command.kiosk,
-        words.action: command.action,
-        words.arguments: arguments or "-",
-        words.reason: command.reason or "-",
-        words.ticket: command.ticket or "-",
-        words.valid: f"{local_time(command.nbf)} - {local_time(command.exp)}",
-        words.signed_by: _signers(document, known, words),
-    }
-    for name, value in rows.items():
-        table.add_row(Text(name, "bold"), Text(plain(value)))
-    table.add_row("", "")
-    return table
+    keys = _new_keys(command)
+    rows: list[tuple[str, Sequence[str]]] = [
+        (words.kiosk, [command.kiosk]),
+        (words.action, [command.action]),
+        (words.arguments, _arguments(command.args))
+        if keys is None
+        else (words.replaces, _replaces(command.args["replaces"], known, words)),
+        (words.reason, [command.reason or "-"]),
+        (words.ticket, [command.ticket or "-"]),
+        (words.valid, [f"{local_time(command.nbf)} - {local_time(command.exp)}"]),
+        (words.signed_by, [_signers(document, known, words)]),
+    ]
+    parts: list[RenderableType] = [_grid(rows)]
+    if keys is not None:
+        parts += ["", key_table(keys, time.time(), words)]
+        if known is not None and fingerprint(known) == command.args["replaces"]:
+            parts.append(_grid((line[0], [line[2:]]) for line in changes(known, keys)))
+    return Group(*parts, "")
 
 
 def cosign_file(documents: Sequence[tuple[bytes, Command]], key: PrivateKey, *, into: Path) -> None:
@@ -72,3 +85,54 @@ def _signers(document: bytes, known: KeySet | None, words: Words) -> str:
         f"{keys[kid].name} ({kid}, {words.roles.get(keys[kid].role, keys[kid].role)})"
         for kid in signers
     )
+
+
+def _grid(rows: Iterable[tuple[str, Sequence[str]]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(2):
+        table.add_column(overflow="fold")
+    for title, values in rows:
+        for number, value in enumerate(values):
+            table.add_row(Text("" if number else title, "bold"), Text(visible(value)))
+    return table
+
+
+def _arguments(args: dict[str, Any]) -> list[str]:
+    """Return a line for each argument."""
+    return [f"{_word(name)}={_word(value)}" for name, value in args.items()] or ["-"]
+
+
+def _word(value: Any) -> str:
+    """Return a simple word as it is, and everything else as JSON.
+
+    Where a text ends has to be seen: one with blanks could look like the next argument.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and _SIMPLE.fullmatch(value) and not _is_json(value):
+        return value
+    return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _new_keys(command: Command) -> KeySet | None:
+    """Return the keys that ``keys.update`` brings; ``None`` for all else, and where it is none."""
+    if command.action != KeysUpdate.ACTION:
+        return None
+    try:
+        update = validated(lambda: KeysUpdate.model_validate_json(command.args_json()))
+        return validated(lambda: KeySet(keys=update.keys))
+    except MalformedError:
+        return None
+
+
+def _replaces(replaced: str, known: KeySet | None, words: Words) -> list[str]:
+    if known is None:
+        return [replaced]
+    return [replaced, words.known_keys if fingerprint(known) == replaced else words.other_keys]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -14,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from console.connection import Arrival, Client, arrival, cancelled, connect
-from console.errors import BrokerError, DeniedError
+from console.errors import BrokerError, DeniedError, TlsError
 from console.order import Order
 from console.outcome import Conversation, Ending, Outcome, read_receipt
 from console.settings import ConsoleSettings
@@ -58,7 +59,8 @@ class _Letter:
     on_receipt: OnReceipt
     ended: asyncio.Future[Outcome]
     media: asyncio.Future[bytes] | None
-    sent: bool = False
+    sent: float | None = None
+    """When it was, first; seconds since 1970."""
 
 
 class Courier:
@@ -105,6 +107,7 @@ class Courier:
 
         Raises:
             DeniedError: the broker does not take it from this user.
+            TlsError: see :func:`~console.connection.connect`; only before anything was sent.
             SettingsError: see :func:`~console.connection.connect`.
         """
         loop = asyncio.get_running_loop()
@@ -127,18 +130,23 @@ class Courier:
             finally:
                 del self._letters[order.command_id]
                 await cancelled(insisting)
-        if letter.sent and outcome is Outcome.NO_BROKER:
+        if letter.sent is not None and outcome is Outcome.NO_BROKER:
             outcome = Outcome.NO_ANSWER
-        last = letter.conversation.last
-        return Ending(order.kiosk, order.command_id, order.exp, outcome, last, media)
+        said = letter.conversation
+        answered = None if letter.sent is None else said.answered_before(letter.sent)
+        return Ending(order.kiosk, order.command_id, order.exp, outcome, said.last, media, answered)
 
     async def _carry(self) -> None:
-        """Keep up the connection until cancelled."""
+        """Keep up the connection until cancelled, or until it is sure that there will be none."""
+        reached = False
         while True:
             try:
                 async with connect(self._settings) as client:
+                    reached = True
                     await self._serve(_Line(client))
             except BrokerError as error:
+                if isinstance(error, TlsError) and not reached:
+                    raise  # nothing was sent; after a connection a command may be on its way
                 self._report(str(error))
             await asyncio.sleep(RETRY_S)
 
@@ -215,7 +223,7 @@ async def _repeat(client: Client, topic: str, letter: _Letter) -> None:
             return
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = math.ceil(left_s)
-        letter.sent = True
+        letter.sent = letter.sent or time.time()
         await client.offer(topic, order.payload, retain=False, properties=properties)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):

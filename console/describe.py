@@ -4,6 +4,7 @@ import json
 from fnmatch import fnmatchcase
 
 from contract import Data, Envelope
+from contract.actions import CertificateRequest
 from contract.audit import AuditHead
 from contract.events import AlarmCleared, AlarmRaised
 from contract.identity import IdentityDecision, SupervisionFinding
@@ -57,7 +58,9 @@ def _receipt(data: Receipt) -> str:
     percent = None if data.percent is None else f"{data.percent:.0f} %"
     challenge = f"challenge {data.challenge}" if data.challenge else None
     parts = [data.action or "?", data.status, data.code, percent, data.text, challenge]
-    if data.result:
+    if data.result and data.action == CertificateRequest.ACTION:
+        parts.append("brings a request")  # a screenful of base64 that only --json is good for
+    elif data.result:
         parts.append(json.dumps(data.result, ensure_ascii=False))
     if data.command_id or data.claimed_id:
         parts.append(f"({data.command_id or f'claims to be {data.claimed_id}'})")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from console.connection import Client, arrival, cancelled, connect
 from console.courier import RETRY_S
-from console.errors import BrokerError, DeniedError
+from console.errors import BrokerError, DeniedError, TlsError
 from console.outcome import Outcome
 from console.settings import ConsoleSettings
 from contract import ContractError, Topics, open_message
@@ -72,6 +72,7 @@ async def put(
 
     Raises:
         DeniedError: the broker does not take it from this user.
+        TlsError: see :func:`~console.connection.connect`; only before it was published.
         SettingsError: see :func:`~console.connection.connect`.
     """
     verdict = Verdict(desired)
@@ -86,6 +87,8 @@ async def put(
             except DeniedError:
                 raise
             except BrokerError as error:
+                if isinstance(error, TlsError) and not verdict.published:
+                    raise
                 report(str(error))
                 await asyncio.sleep(RETRY_S)
 

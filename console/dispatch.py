@@ -18,7 +18,7 @@ from console.order import Draft, Order, read_orders, write_orders
 from console.outcome import Ending, Outcome
 from console.retained import online_kiosks
 from console.send import Screen, Sender, patience_s
-from console.send_view import JsonScreen, LineScreen, TableScreen, sentence, tally
+from console.send_view import JsonScreen, LineScreen, TableScreen, already, sentence, tally
 from console.settings import ConsoleSettings
 from console.words import LANGUAGES
 from contract import Topics
@@ -237,7 +237,9 @@ def finish(
     worst = max(ending.outcome for ending in endings)
     if len(endings) > 1 and not as_json:
         terminal.out().print(tally(endings, words))
-    elif worst is not Outcome.SUCCEEDED and len(endings) == 1:
+    elif len(endings) == 1 and worst is not Outcome.SUCCEEDED:
         terminal.complain(sentence(endings[0], timeout_s=timeout_s))
+    elif len(endings) == 1 and (told := already(endings[0])):
+        terminal.note(told)
     if worst is not Outcome.SUCCEEDED:
         raise typer.Exit(worst)

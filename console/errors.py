@@ -8,6 +8,7 @@ ConsoleError             anything that the operator has to know, in a sentence
 ├── AuthorityError       the CA's folder is missing, damaged, or cannot do what is asked
 ├── ReceivedError        what a command brought back is not what the kiosk said it sent
 └── BrokerError          no connection to the broker, or not any more
+    ├── TlsError         it and we do not agree on certificates: trying again does not help
     └── DeniedError      the broker does not take a message from this user
 """
 
@@ -51,6 +52,10 @@ class BrokerError(ConsoleError):
     """There is no connection to the broker, or not any more."""
 
     exit_code = 6
+
+
+class TlsError(BrokerError):
+    """The broker and we do not agree on certificates, or it speaks no TLS: a person has to act."""
 
 
 class DeniedError(BrokerError):

@@ -8,6 +8,7 @@ import typer
 
 from console import terminal
 from console.options import DAY_S, Fleet, Json, OptionalKiosk, Sending, expand
+from console.visible import visible
 
 key_app = typer.Typer(no_args_is_help=True, help="Operators' keys.")
 keys_app = typer.Typer(no_args_is_help=True, help="The keys that kiosks trust.")
@@ -85,7 +86,8 @@ def key_trust(
     from console.key_set import trust
 
     key, count = trust(public, into)
-    terminal.print_plain(f"{into}: {key.name} ({key.kid}) as {key.role}; {count} keys")
+    owner = visible(key.name)
+    terminal.print_plain(f"{into}: {owner} ({key.kid}) as {key.role}; {count} keys")
 
 
 @key_app.command("revoke")
@@ -99,7 +101,7 @@ def key_revoke(
     from console.key_set import revoke
 
     for key in revoke(who, file, force=force):
-        terminal.print_plain(f"{file}: {key.name} ({key.kid}) is out")
+        terminal.print_plain(f"{file}: {visible(key.name)} ({key.kid}) is out")
 
 
 @keys_app.command("update")

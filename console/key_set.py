@@ -5,6 +5,7 @@ from pathlib import Path
 
 from console import files
 from console.errors import KeyFileError
+from console.visible import visible
 from contract import ContractError
 from contract.keys import KeySet, OperatorKey, Role, parse_key_set
 from contract.limits import MAX_KEY_SET_BYTES
@@ -86,6 +87,8 @@ def changes(before: KeySet, after: KeySet) -> list[str]:
     """Say in a line each who comes and who goes."""
     came = [key for key in after.keys if key not in before.keys]
     went = [key for key in before.keys if key not in after.keys]
-    return [f"+ {key.name} ({key.kid}) as {key.role}" for key in came] + [
-        f"- {key.name} ({key.kid}) as {key.role}" for key in went
-    ]
+    return [f"+ {_named(key)}" for key in came] + [f"- {_named(key)}" for key in went]
+
+
+def _named(key: OperatorKey) -> str:
+    return f"{visible(key.name)} ({key.kid}) as {key.role}"

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from console.view import plain
+from console.visible import visible
 from console.words import Words
 from contract.keys import KeySet, OperatorKey, fingerprint
 
@@ -15,14 +15,15 @@ from contract.keys import KeySet, OperatorKey, fingerprint
 def key_table(keys: KeySet, now: float, words: Words) -> RenderableType:
     """A row for each key, and the fingerprint of the set; ``now`` in seconds since 1970."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for title in (words.key_id, words.name, words.role, words.valid):
+    for title in (words.key_id, words.name, words.role, words.valid, words.thumbprint):
         table.add_column(title, overflow="fold")
     for key in sorted(keys.keys, key=lambda key: key.kid):
         table.add_row(
             Text(key.kid),
-            Text(plain(key.name)),
+            Text(visible(key.name)),
             Text(words.roles.get(key.role, key.role)),
             Text(_validity(key, words)),
+            Text(key.verifier().thumbprint()),
             style="" if key.valid_at(now) else "red",
         )
     return Group(table, Text(f"{words.fingerprint} {fingerprint(keys)}", "dim"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from console import files
 from console.errors import ConsoleError, ExpiredError
+from console.outcome import LEEWAY_S
 from contract import ContractError
 from contract.command import Command, read_unverified, sign_command
 from contract.ids import uuid7
@@ -17,8 +18,6 @@ from contract.wire import validated
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """A file holds a line for each kiosk: a thousand of the largest commands."""
-_LEEWAY_S = 30
-"""How far the clocks of two operators may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ def read_orders(path: Path) -> list[Order]:
                 "it has to be signed anew"
             )
             raise ExpiredError(msg)
-        if command.nbf > now + _LEEWAY_S:
+        if command.nbf > now + LEEWAY_S:
             msg = (
                 f"{path}: the command for {command.kiosk} is not valid before "
                 f"{local_time(command.nbf)}; send it then"

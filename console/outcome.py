@@ -2,11 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum
 from typing import cast
 
 from contract import ContractError, Envelope, open_message
 from contract.receipt import TERMINAL, Receipt
+
+LEEWAY_S = 30
+"""How far clocks of operators and kiosks may differ."""
 
 
 class Outcome(IntEnum):
@@ -42,6 +46,8 @@ class Ending:
     """The newest receipt."""
     media: bytes | None = None
     """What the kiosk published for it, where that was asked for."""
+    answered: int | None = None
+    """When the kiosk gave this answer, seconds since 1970, where that was before it was sent."""
 
 
 @dataclass(slots=True)
@@ -54,6 +60,8 @@ class Conversation:
     """What was ordered: a receipt about something else is an impostor's under the same id."""
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
     last: Receipt | None = None
+    _time: datetime | None = None
+    """When the kiosk said so, where it knows the time."""
     _told: set[tuple[str, str, float | None]] = field(default_factory=set)
 
     def hear(self, payload: bytes) -> tuple[Envelope[Receipt] | None, Outcome | None]:
@@ -82,7 +90,19 @@ class Conversation:
             return None, outcome
         self._told.add(said)
         self.last = receipt
+        self._time = message.time if message.timequality == "synced" else None
         return message, outcome
+
+    def answered_before(self, sent: float) -> int | None:
+        """When the kiosk gave its answer, where that was well before the command was sent.
+
+        A command is answered once: whoever sends it again gets the old receipt. All times are
+        in seconds since 1970.
+        """
+        if self._time is None or self.last is None or self.last.status not in TERMINAL:
+            return None
+        said = self._time.timestamp()
+        return int(said) if said < sent - LEEWAY_S else None
 
 
 def read_receipt(payload: bytes) -> Envelope[Receipt] | None:

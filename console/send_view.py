@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, OverflowMethod, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -35,6 +35,26 @@ def outcome_word(outcome: Outcome, words: Words) -> str:
 
 def sentence(ending: Ending, *, timeout_s: float) -> str:
     """Say in a sentence how a command ended that did not succeed."""
+    return _how(ending, timeout_s) + _that_was(ending)
+
+
+def already(ending: Ending) -> str | None:
+    """Say that a command was done before it was sent; ``None`` where it was not."""
+    if ending.answered is None or ending.outcome is not Outcome.SUCCEEDED:
+        return None
+    return f"{ending.kiosk} did not do it again{_that_was(ending)}"
+
+
+def _that_was(ending: Ending) -> str:
+    """A kiosk answers an order once: a signature that comes later does not change the answer."""
+    if ending.answered is not None:
+        return f"; it answered this order already at {local_time(ending.answered)}: sign a new one"
+    if ending.last is not None and ending.last.code == "second_signature":
+        return "; its answer stays, whoever signs this order later: sign a new one"
+    return ""
+
+
+def _how(ending: Ending, timeout_s: float) -> str:
     kiosk, last = ending.kiosk, ending.last
     why = last.text if last else ""
     match ending.outcome:
@@ -125,11 +145,16 @@ class LineScreen(Status):
 
 def summary_line(ending: Ending, words: Words) -> Text:
     """How it ended for one kiosk."""
-    said = "" if ending.last is None else plain(ending.last.text)
     style = _STYLES.get(ending.outcome, "bold red")
     return Text.assemble(
-        (f"{ending.kiosk:<24} ", "bold"), (outcome_word(ending.outcome, words), style), f"  {said}"
+        (f"{ending.kiosk:<24} ", "bold"),
+        (outcome_word(ending.outcome, words), style),
+        f"  {_said(ending)}",
     )
+
+
+def _said(ending: Ending) -> str:
+    return ("" if ending.last is None else plain(ending.last.text)) + _that_was(ending)
 
 
 def as_json(ending: Ending) -> dict[str, Any]:
@@ -211,19 +236,23 @@ class TableScreen:
         """Show how it ended."""
         row = self._rows[ending.kiosk]
         row.outcome, row.receipt, row.ended = ending.outcome, ending.last, time.monotonic()
+        row.note = _said(ending)
 
     def table(self, *, max_rows: int | None = None) -> RenderableType:
-        """All kiosks; where they are more than ``max_rows``, what needs a look first."""
+        """All kiosks, and all of what they say; or, in ``max_rows``, what needs a look first."""
         rows = list(self._rows.values())
         more = 0 if max_rows is None else len(rows) - max_rows
         if more > 0:
             rows = sorted(rows, key=lambda row: (row.rank, row.kiosk))[:max_rows]
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-        table.add_column(self.words.kiosk, no_wrap=True, max_width=24)
+        short = max_rows is not None
+        overflow: OverflowMethod = "ellipsis" if short else "fold"
+        widest = 24 if short else None
+        table.add_column(self.words.kiosk, no_wrap=short, overflow=overflow, max_width=widest)
         table.add_column(self.words.step, no_wrap=True)
         table.add_column("%", justify="right", no_wrap=True)
         table.add_column("s", justify="right", no_wrap=True)
-        table.add_column(self.words.said, no_wrap=True, overflow="ellipsis")
+        table.add_column(self.words.said, no_wrap=short, overflow=overflow)
         for row in rows:
             table.add_row(Text(row.kiosk), *self._cells(row))
         return Group(table, Text(self.words.more.format(more), "dim")) if more > 0 else table
@@ -238,7 +267,7 @@ class TableScreen:
             step = Text(self.words.waiting if row.begun is None else self.words.sent, "dim")
         percent = None if receipt is None or row.outcome is not None else receipt.percent
         took = None if row.begun is None else (row.ended or now) - row.begun
-        said = row.note if receipt is None else receipt.text
+        said = row.note if receipt is None or row.outcome is not None else receipt.text
         return (
             step,
             Text("" if percent is None else f"{percent:.0f}"),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from console.visible import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -59,17 +61,17 @@ def print_plain(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Say something beside the result."""
+    """Say something beside the result; what a kiosk or a file brought cannot act on the screen."""
     from rich.text import Text
 
-    errors().print(Text(text), soft_wrap=True)
+    errors().print(Text(visible(text)), soft_wrap=True)
 
 
 def complain(problem: object) -> None:
     """Say what went wrong."""
     from rich.text import Text
 
-    errors().print(Text(f"kioskctl: {problem}"), style="red", soft_wrap=True)
+    errors().print(Text(f"kioskctl: {visible(str(problem))}"), style="red", soft_wrap=True)
 
 
 def fail(problem: object, *, code: int = USAGE) -> NoReturn:
@@ -89,4 +91,4 @@ def confirm(question: str) -> None:
     if not sys.stdin.isatty():
         msg = "nobody is here to be asked; --yes goes ahead"
         raise ConsoleError(msg)
-    typer.confirm(question, abort=True)
+    typer.confirm(visible(question), abort=True)

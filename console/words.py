@@ -48,6 +48,10 @@ class Words:
     name: str
     role: str
     fingerprint: str
+    thumbprint: str
+    replaces: str
+    known_keys: str
+    other_keys: str
     always: str
     until: str
     serial: str
@@ -100,6 +104,10 @@ ENGLISH = Words(
     name="Name",
     role="Role",
     fingerprint="Fingerprint",
+    thumbprint="Thumbprint",
+    replaces="Replaces",
+    known_keys="the keys in --operators",
+    other_keys="keys other than those in --operators",
     always="always",
     until="until {}",
     serial="Serial",
@@ -152,6 +160,10 @@ CHINESE = Words(
     name="姓名",
     role="角色",
     fingerprint="指纹",
+    thumbprint="密钥指纹",
+    replaces="替换",
+    known_keys="--operators 中的密钥",
+    other_keys="不是 --operators 中的密钥",
     always="长期有效",
     until="至 {}",
     serial="序列号",

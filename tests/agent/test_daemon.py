@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from agent import VERSION
 from agent.broker import EmbeddedBroker
 from agent.local.client import ask
 from console.keys import new_key
@@ -138,7 +140,35 @@ def test_check_accepts_a_good_file(agent: AgentProcess):
     done = subprocess.run(
         [BIN / "kiosk-agent", "check", agent.settings], check=True, capture_output=True, text=True
     )
-    assert "good (kiosk k1" in done.stdout
+    assert "good (kiosk k1, broker 127.0.0.1:" in done.stdout
+    assert " without TLS, " in done.stdout
+    assert "kiosk.id" not in done.stderr
+
+
+def test_check_says_what_is_missing(tmp_path: Path):
+    """A file that names neither kiosk nor broker is good, and most likely not meant."""
+    (tmp_path / "agent.toml").write_text("[link.tls]\n")
+    done = subprocess.run(
+        [BIN / "kiosk-agent", "check", tmp_path / "agent.toml"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "broker 127.0.0.1:1883 with TLS" in done.stdout
+    assert done.stderr.count("warning: ") == 2
+    for name in ("kiosk.id", "link.host"):
+        assert f"{name} is not set" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--version", "version"])
+def test_its_version_and_its_name(option):
+    """Also where the launcher starts it as a module."""
+    command = [sys.executable, "-m", "agent.cli"]
+    done = subprocess.run([*command, option], check=True, capture_output=True, text=True)
+    assert done.stdout == f"kiosk-agent {VERSION}\n"
+    command += ["status", "--help"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert told.stdout.split()[:3] == ["Usage:", "kiosk-agent", "status"]
 
 
 def test_nobody_at_the_socket(agent: AgentProcess):

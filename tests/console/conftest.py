@@ -84,7 +84,7 @@ class Kioskctl:
         )
 
     async def on_terminal(
-        self, *arguments: str, answers: Sequence[tuple[str, str]] = ()
+        self, *arguments: str, answers: Sequence[tuple[str, str]] = (), **environment: str
     ) -> Finished:
         """Run it on a terminal of its own; each answer is typed when its prompt is there."""
         try:
@@ -96,6 +96,7 @@ class Kioskctl:
             before=("setsid", "--ctty", "--wait"),
             streams=slave,
             TERM="xterm",
+            **environment,
         )
         os.close(slave)
         try:

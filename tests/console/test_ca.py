@@ -353,6 +353,10 @@ async def test_from_a_request_to_the_brokers_files(kioskctl, tmp_path):
         ("operator.wang", "revoked"),
         ("broker.example", "valid"),
     ]
+    assert "revoked before" not in signed.errors + server.errors
+    again = await ca("sign", "wang.csr", "--role", "operator", "--out", "wang.pem")
+    assert again.code == 0
+    assert "operator.wang was revoked before: the broker needs a new acl and crl" in again.errors
     shown = await kioskctl("--lang", "zh", "ca", "list")
     assert "已吊销" in shown.out
     assert json.dumps(SECRET)[1:-1] not in signed.out + signed.errors

@@ -67,6 +67,8 @@ async def test_renewed(broker, li, ca, renew):
     assert done.code == 0, done.errors
     issued = await asyncio.to_thread(ca.issued)
     assert [one.pem.decode() for one in issued][1:] == kiosk.installed
+    assert "BEGIN CERTIFICATE" not in done.out
+    assert max(len(line) for line in done.out.splitlines()) < 150  # a step is a line
 
 
 async def test_key_in_hardware_needs_no_proof(broker, li, ca, renew):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 import typer
@@ -55,6 +56,12 @@ async def test_words_are_completed(kioskctl, words, found):
         COMP_CWORD=str(len(words.split()) - 1),
     )
     assert done.out.split() == found
+
+
+async def test_its_version(kioskctl):
+    """Asked for as everywhere."""
+    done = await kioskctl("--version")
+    assert (done.code, done.out) == (0, f"kioskctl {metadata.version('kiosk-agent')}\n")
 
 
 def test_help_imports_little():

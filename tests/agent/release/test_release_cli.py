@@ -40,6 +40,16 @@ def test_built_release_verifies(tmp_path, signed):
     assert facts["bytes"] == signed.stat().st_size
 
 
+def test_the_folder_is_made(tmp_path, signed):
+    """A fresh checkout has none; what cannot be one is a sentence."""
+    words = ("build", "--tree", tmp_path / "tree", "--key", tmp_path / "key.jwk", "--out")
+    done = release(*words, tmp_path / "new" / "dist")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "new" / "dist").iterdir()) == [tmp_path / "new" / "dist" / signed.name]
+    done = release(*words, tmp_path / "key.jwk")
+    assert (done.returncode, done.stderr) == (1, f"{tmp_path / 'key.jwk'}: File exists\n")
+
+
 def test_changed_release_does_not(tmp_path, signed):
     content = bytearray(signed.read_bytes())
     content[content.rindex(b"\x1f\x8b") + 30] ^= 1
