@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contract import OversizeError, Priority, open_message
 from contract.receipt import Receipt
-from telemetry.outbox import STALLED_S
+from telemetry.outbox import STALLED_S, Outbox
 from telemetry.row import Row
 from telemetry.store import CorruptedError, Store
 from tests.support.clock import ManualClock
@@ -327,6 +327,28 @@ def fixed_disk(tmp_path: Path) -> Iterator[Path]:
     yield from mounted(tmp_path / "fixed", "ro,size=1m")
 
 
+async def fill_until_it_fails(disk: Path, outbox: Outbox, clock, faults) -> None:
+    """Store some, then leave no room until memory stands in."""
+    await put_all(outbox, clock, [message(P.ALARM) for _ in range(10)])
+    fill(disk / "filler")
+    while not faults:
+        await put_all(outbox, clock, [message(P.ALARM, 900) for _ in range(50)])
+        await asyncio.sleep(0.01)
+
+
+def left_of(folder: Path) -> dict[str, bytes]:
+    """What a kill at this moment would leave there."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def laid_out(folder: Path, left: dict[str, bytes]) -> Path:
+    """Make the folder as it was left."""
+    folder.mkdir()
+    for name, content in left.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
 async def test_full_disk_and_recovery(small_disk: Path, clock, faults):
     """On a full disk messages are kept in memory; when there is room they move to the disk."""
     async with running(small_disk, clock, faults, disk_floor_mib=0) as outbox:
@@ -348,20 +370,11 @@ async def test_full_disk_and_recovery(small_disk: Path, clock, faults):
 
 async def test_killed_while_the_disk_is_full(small_disk: Path, clock, faults):
     """What memory numbered is not numbered again, though nothing new could be written."""
-    async with running(small_disk, clock, faults, disk_floor_mib=0) as outbox:
-        await put_all(outbox, clock, [message(P.ALARM) for _ in range(10)])
-        fill(small_disk / "filler")
-        while not faults:
-            await put_all(outbox, clock, [message(P.ALARM, 900) for _ in range(50)])
-            await asyncio.sleep(0.01)
-        used = outbox.last_sequence
-        left = {path.name: path.read_bytes() for path in small_disk.iterdir()}
-    left.pop("filler")
-    after = small_disk / "after"  # the disk as it was at the kill, with room again
-    (small_disk / "filler").unlink(missing_ok=True)
-    after.mkdir()
-    for name, content in left.items():
-        (after / name).write_bytes(content)
+    async with running(small_disk / "state", clock, faults, disk_floor_mib=0) as outbox:
+        await fill_until_it_fails(small_disk, outbox, clock, faults)
+        used, left = outbox.last_sequence, left_of(small_disk / "state")
+    (small_disk / "filler").unlink()
+    after = laid_out(small_disk / "after", left)  # with room again
     async with running(after, clock, faults, disk_floor_mib=0) as outbox:
         await put(outbox, clock, P.ALARM)
         rows = await backlog(outbox)
@@ -624,18 +637,10 @@ async def test_counters_and_database_both_lost(tmp_path: Path, clock, faults):
 async def test_loss_is_admitted_when_there_is_room_again(small_disk: Path, clock, faults):
     """Killed while the disk was full, and started with a disk that is full still."""
     async with running(small_disk / "state", clock, faults, disk_floor_mib=0) as outbox:
-        await put_all(outbox, clock, [message(P.ALARM) for _ in range(10)])
-        fill(small_disk / "filler")
-        while not faults:
-            await put_all(outbox, clock, [message(P.ALARM, 900) for _ in range(50)])
-            await asyncio.sleep(0.01)
-        used = outbox.last_sequence
-        left = {path.name: path.read_bytes() for path in (small_disk / "state").iterdir()}
+        await fill_until_it_fails(small_disk, outbox, clock, faults)
+        used, left = outbox.last_sequence, left_of(small_disk / "state")
     (small_disk / "filler").unlink()
-    after = small_disk / "after"  # the disk as it was at the kill
-    after.mkdir()
-    for name, content in left.items():
-        (after / name).write_bytes(content)
+    after = laid_out(small_disk / "after", left)
     fill(small_disk / "filler")
     faults.clear()
     async with running(after, clock, faults, disk_floor_mib=0) as outbox:
@@ -737,11 +742,8 @@ async def test_session_numbers_of_a_full_disk_are_not_reused(small_disk: Path, c
         await put(outbox, clock, P.ALARM)
         fill(small_disk / "filler")
         sessions = [await outbox.next_session() for _ in range(5)]
-        left = {path.name: path.read_bytes() for path in (small_disk / "state").iterdir()}
+        left = left_of(small_disk / "state")
     (small_disk / "filler").unlink()
-    after = small_disk / "after"  # the disk as it was at a kill
-    after.mkdir()
-    for name, content in left.items():
-        (after / name).write_bytes(content)
+    after = laid_out(small_disk / "after", left)
     async with running(after, clock, faults, disk_floor_mib=0) as outbox:
         assert await outbox.next_session() > max(sessions)
