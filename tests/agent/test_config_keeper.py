@@ -198,7 +198,13 @@ async def test_only_the_newest_document_is_tried(kiosk: ConfiguredKiosk):
     """Of documents that come while nothing can be tried, the last one counts."""
     for version in range(1, 5):
         await kiosk.keeper.offer(kiosk.document(version, {"link": {"port": 1000 + version}}))
-    await kiosk.live(asyncio.sleep(0.05))
+
+    async def tried() -> None:
+        while not kiosk.outcomes:
+            await asyncio.sleep(0.001)
+        await kiosk.quiet()
+
+    await kiosk.live(tried())
     assert kiosk.outcomes == [(4, "confirmed")]
 
 

@@ -1,6 +1,7 @@
 """A kiosk that is nothing but its settings: pushes, trials, restarts, power cuts."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,10 +194,11 @@ class ConfiguredKiosk:
     async def quiet(self) -> None:
         """Wait until nothing is on trial and nothing is untold, for a while."""
         calm = 0
-        while calm < 5:
+        while calm < 10:
             page = self.keeper._trials.page  # what the file says, without reading it
             calm = calm + 1 if page.trial is None and not page.untold else 0
-            await asyncio.sleep(0.001)
+            # A thread of its own takes as long as one that writes the file on this machine now.
+            await asyncio.to_thread(time.sleep, 0.001)
 
     def push(self, version: int, settings: Mapping[str, Any]):
         return self.keeper.push(version, settings, signers=("li",), say=self.say)
