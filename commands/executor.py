@@ -132,9 +132,11 @@ class Executor:
         """
         try:
             await self._runner.run(self._receiving)
-        finally:
+        except asyncio.CancelledError:
+            # Only then: the failing ledger that ends this is why they are done unrecorded.
             for task in self._unrecorded_tasks:
                 task.cancel()
+            raise
 
     async def receive(self, payload: bytes, *, retained: bool) -> None:
         """Take in one message from ``down/command``; acknowledge it to MQTT afterwards.

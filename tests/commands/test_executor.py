@@ -1,10 +1,11 @@
 """A command's life through the public doors: bytes in, receipts out."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from commands.errors import ActionError
+from commands.errors import ActionError, LedgerError
 from commands.runner import MAX_RESULT_BYTES
 from contract.command import MAX_DATE_S, sign_command
 from contract.receipt import Receipt
@@ -363,6 +364,26 @@ async def test_without_a_ledger_only_harmless_things_are_done(make_kiosk):
         await kiosk.send(command)
         await kiosk.ended(command)
     assert deed.done == 1
+
+
+async def test_what_is_done_without_a_ledger_outlives_its_failures(make_kiosk):
+    """The runner ends and begins anew; what the ledger does not know of goes on, and ends."""
+    release = asyncio.Event()
+
+    async def run(_arguments, _invocation):
+        await release.wait()
+        return {}
+
+    kiosk = make_kiosk(actions=[replace(Deed("slow", idempotent=True).action, run=run)])
+    kiosk.ledger_path.mkdir()
+    command = make_command(action="slow", args={})
+    await kiosk.send(command)
+    with pytest.raises((LedgerError, ExceptionGroup)):
+        await kiosk.executor.run()
+    await kiosk.clock.settle()
+    release.set()
+    await kiosk.ended(command)
+    assert kiosk.statuses == ["accepted", "running", "succeeded"]
 
 
 async def test_many_at_once_are_each_done_once(make_kiosk):
