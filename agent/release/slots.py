@@ -18,7 +18,7 @@ from agent.state_file import StateFile
 from contract.actions import Sha256
 from contract.errors import ContractError
 from contract.version import Version
-from contract.wire import validated
+from contract.wire import parse_kept
 
 MAX_STATE_BYTES = 64 * 1024
 SIGNED = "manifest.jws"
@@ -234,7 +234,7 @@ class Releases:
         content = self._file.load()
         if content is None:
             return State()
-        return validated(lambda: State.model_validate_json(content))
+        return parse_kept(State, content)
 
     def load_or_forget(self) -> tuple[State, str | None]:
         """Return what is known and, where that cannot be read, why: then nothing is."""
