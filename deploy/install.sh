@@ -8,11 +8,13 @@
 #               and a package index)
 #   --python    the interpreter that it runs on, root's own; default /usr/bin/python3
 set -eu
+umask 022 # root's own may be narrower: the agent's user reads what is put here
 project=$(cd "$(dirname "$0")/.." && pwd)
 . "$project/deploy/layout.sh"
 . "$project/deploy/purge.sh"
 home=/opt/kiosk-agent
 list=$home/installed-files
+unfinished=$home/unfinished
 settings=/etc/kiosk-agent/agent.toml
 
 usage() { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -35,29 +37,55 @@ done
 changed=''
 # act COMMAND...: do it, or say that it would be done.
 act() {
+  [ -n "$changed$dry$uninstall" ] || begin
   changed=yes
   if [ -n "$dry" ]; then echo "would: $*"; else "$@"; fi
+}
+# begin: before the first change, note what may be there from now on, and that it is not whole: another run goes on to the
+# end, and --uninstall finds it all.
+begin() {
+  mkdir -p "$home"
+  cat "$work/list" "$list" 2>/dev/null | sort -u >"$work/both"
+  install -m 0644 "$work/both" "$list.new"
+  mv -f "$list.new" "$list"
+  : >"$unfinished"
 }
 running() { [ -d /run/systemd/system ]; }
 
 [ -n "$dry" ] || [ "$(id -u)" = 0 ] || fail "only root can do this; --dry-run is for everybody"
-if dpkg-query -W -f '${db:Status-Status}' kiosk-agent 2>/dev/null | grep -qx installed; then
-  fail "kiosk-agent was installed as a Debian package: use apt-get"
-fi
+case $(dpkg-query -W -f '${db:Status-Status}' kiosk-agent 2>/dev/null || :) in
+  '' | not-installed | config-files) ;;
+  *) fail "kiosk-agent was installed as a Debian package: use apt-get" ;;
+esac
+
+work=$(mktemp -d)
+finish() {
+  status=$?
+  rm -rf "$work"
+  [ $status = 0 ] || [ -n "$dry$uninstall" ] || [ ! -e "$unfinished" ] || echo "install.sh: broken off: run it again" >&2
+}
+trap finish EXIT
+layout_rows >"$work/rows"
+while read -r _ _ place; do echo "$place"; done <"$work/rows" >"$work/list"
 
 stop() { # whatever of it is there
   if running && [ -e /usr/lib/systemd/system/kiosk-agent.service ]; then
-    act systemctl stop kiosk-agent-housekeeping.timer kiosk-agent-housekeeping.service kiosk-agent.service
+    # A unit that systemd cannot read, for a drop-in, is not stopped, and does not run either.
+    act systemctl stop kiosk-agent-housekeeping.timer kiosk-agent-housekeeping.service kiosk-agent.service ||
+      ! systemctl --quiet is-active kiosk-agent.service || fail "kiosk-agent cannot be stopped"
   fi
 }
 
 if [ -n "$uninstall" ]; then
-  if [ -e "$list" ]; then
+  if [ -d "$home" ]; then
     stop
-    act systemctl --quiet disable kiosk-agent.service
-    while read -r file; do act rm -f "$file"; done <"$list"
+    if [ -e /usr/lib/systemd/system/kiosk-agent.service ]; then act systemctl --quiet disable kiosk-agent.service; fi
+    if [ -e "$list" ]; then cp "$list" "$work/list"; fi # else what this version lays out comes nearest
+    while read -r file; do act rm -f "$file"; done <"$work/list"
     act rm -rf "$home"
-    act rmdir --ignore-fail-on-non-empty /usr/lib/systemd/journald.conf.d /usr/lib/systemd/system/timers.target.wants
+    for folder in /usr/lib/systemd/journald.conf.d /usr/lib/systemd/system/timers.target.wants; do
+      [ ! -d "$folder" ] || act rmdir --ignore-fail-on-non-empty "$folder"
+    done
     if running; then act systemctl daemon-reload; fi
   fi
   [ -z "$purge" ] || act purge_kiosk
@@ -71,8 +99,14 @@ minor=$("$python" -I -c 'import sys; print(sys.version_info[1] if sys.version_in
   fail "$python cannot be run: Python 3.11 to 3.14 is needed"
 { [ "$minor" -ge 11 ] && [ "$minor" -le 14 ]; } || fail "$python is Python 3.$minor: 3.11 to 3.14 is needed"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+if [ -e "$unfinished" ]; then # what was broken off before goes on now, also where no file differs any more
+  [ -n "$dry" ] || begin
+  changed=yes
+fi
+if [ -d "$home" ] && [ "$(stat -c %a "$home")" != 755 ]; then # put here with a narrower umask: nobody else can read any of it
+  act rm -f "$home/venv.sum"
+  act chmod 0755 "$home"
+fi
 
 # -- the virtual environment: replaced whole, and only where it differs
 
@@ -93,6 +127,7 @@ else
     act cp -R -p "$tree" "$home/venv.new" # takes a while: the running agent goes on meanwhile
     if [ -z "$dry" ]; then
       chown -R root:root "$home/venv.new"
+      chmod -R u=rwX,go=rX "$home/venv.new" # whatever the umask was where it was built
       ln -sfn "$python" "$home/venv.new/bin/python"
       printf 'home = %s\ninclude-system-site-packages = false\n' "${python%/*}" >"$home/venv.new/pyvenv.cfg"
     fi
@@ -102,7 +137,8 @@ else
     [ ! -e "$home/venv" ] || act mv "$home/venv" "$home/venv.old"
     act mv "$home/venv.new" "$home/venv"
     if [ -z "$dry" ]; then
-      layout_release "$home/venv" "$python" >"$home/release.json"
+      layout_release "$home/venv" "$python" >"$work/release.json"
+      install -m 0644 "$work/release.json" "$home/release.json"
       sync -f "$home"
       echo "$sum" >"$home/venv.sum" # the last: what it stands for is there
     fi
@@ -112,9 +148,7 @@ fi
 
 # -- the other files
 
-layout_rows >"$work/rows"
 while read -r mode source place; do
-  echo "$place" >>"$work/list"
   if [ "$mode" = link ]; then
     if [ "$(readlink "$place" || :)" != "$source" ]; then
       [ -d "${place%/*}" ] || act mkdir -p "${place%/*}"
@@ -149,10 +183,15 @@ if [ ! -e "$settings" ]; then
 fi
 if running; then
   act systemctl daemon-reload
-  act systemctl start kiosk-agent-housekeeping.timer
-  if systemctl --quiet is-enabled kiosk-agent.service 2>/dev/null; then act systemctl restart kiosk-agent.service; fi
+  # What does not start, with settings that are wrong or masked, is no fault of the installation.
+  act systemctl start kiosk-agent-housekeeping.timer || :
+  if systemctl --quiet is-enabled kiosk-agent.service 2>/dev/null; then
+    act systemctl restart kiosk-agent.service ||
+      echo "kiosk-agent: it does not start yet (systemctl status kiosk-agent says why); it is tried again by itself"
+  fi
 fi
-act install -m 0644 "$work/list" "$list" # the last: what was broken off before goes on next time
+act install -m 0644 "$work/list" "$list"
+act rm -f "$unfinished" # the last
 if [ -n "$new" ]; then
   cat <<TEXT
 Next:

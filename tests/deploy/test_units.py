@@ -29,3 +29,12 @@ def test_nothing_runs_from_where_a_unit_can_write(unit):
     places |= {"RuntimeDirectory": "/run"}
     given = {f"-{root}/{settings[key]}" for key, root in places.items() if key in settings}
     assert given | {"-/tmp", "-/var/tmp"} <= set(settings["NoExecPaths"].split())
+
+
+def test_socket_can_be_given_to_its_group():
+    """What is taken away with @privileged is given back after it: the last word counts."""
+    lines = (UNITS / "kiosk-agent.service").read_text(encoding="utf-8").splitlines()
+    filters = [line.split("=", 1)[1] for line in lines if line.startswith("SystemCallFilter=")]
+    taken = next(number for number, calls in enumerate(filters) if "@privileged" in calls)
+    given = " ".join(filters[taken + 1 :]).split()
+    assert {"chown", "fchownat"} <= set(given)  # of x86-64, of arm64
