@@ -85,14 +85,14 @@ def run(config: ConfigOption = None) -> None:
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="Settings file to check.")]) -> None:
     """Check a settings file; says line and reason of each fault, and which broker it names."""
+    from agent.settings_check import warnings
+
     settings = load_settings(file)
     kiosk, link = settings.kiosk, settings.link
     broker = f"{link.host}:{link.port} {'with' if link.tls else 'without'} TLS"
     typer.echo(f"{file}: good (kiosk {kiosk.id}, broker {broker}, {len(settings.camera)} cameras)")
-    if "id" not in kiosk.model_fields_set:
-        typer.echo(f"warning: kiosk.id is not set: it is the host's name, {kiosk.id}", err=True)
-    if "host" not in link.model_fields_set:
-        typer.echo("warning: link.host is not set: the broker is sought on this machine", err=True)
+    for warning in warnings(settings):
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @app.command()

@@ -69,8 +69,22 @@ def _default(path: str, name: str, field: FieldInfo) -> str:
 
 
 def _notes(field: FieldInfo) -> str:
-    parts = [field.description or "", limits_of(field)]
+    parts = [field.description or "", _choices(field), limits_of(field)]
     return " ".join(part for part in parts if part).replace("|", "\\|")
+
+
+def _choices(field: FieldInfo) -> str:
+    """Return the words that a value may be, or be made of."""
+    words = [f"`{word}`" for word in _words(field.annotation)]
+    return f"({', '.join(words)})" if words else ""
+
+
+def _words(annotation: Any) -> Iterator[str]:
+    for part in get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _words(part)
 
 
 def limits_of(field: FieldInfo) -> str:

@@ -1,52 +1,78 @@
 """The running agent's status for a person at the kiosk."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+Row = tuple[str, str | Text]
+
 
 def render(status: dict[str, Any], console: Console | None = None) -> None:
     """Print the answer of the local socket."""
-    console = console or Console()
-    link, outbox = status["link"], status["outbox"]
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column()
-    table.add_row("kiosk", f"{status['kiosk']}  (agent {status['version']})")
-    table.add_row("alive", _good(status["alive"], "yes", "NO"))
+    for part in (_agent, _devices, _trouble, _machine):
+        for name, text in part(status):
+            # What others wrote is no markup.
+            table.add_row(name, text if isinstance(text, Text) else Text(text))
+    (console or Console()).print(table)
+
+
+def _agent(status: dict[str, Any]) -> Iterator[Row]:
+    link, outbox = status["link"], status["outbox"]
+    yield "kiosk", f"{status['kiosk']}  (agent {status['version']})"
+    yield "alive", _good(status["alive"], "yes", "NO")
     online = link["state"] == "online"
     line = _good(online, link["state"], link["state"])
     line.append(f"  {link['broker']}, session {link['session']}, {link['reconnects']} reconnects")
-    table.add_row("link", line)
+    yield "link", line
     if link["last_error"] and not online:  # else it is over
-        table.add_row("", f"last: {link['last_error']}")
-    table.add_row(
-        "outbox",
-        f"{outbox['rows']} waiting ({outbox['bytes']} bytes), oldest {outbox['oldest_s']} s, "
-        f"{outbox['lost']} lost, last number {outbox['last_sequence']}",
-    )
-    table.add_row("operators", status["operators"])
+        yield "", f"last: {link['last_error']}"
+    waiting = f"{outbox['rows']} waiting ({outbox['bytes']} bytes), oldest {outbox['oldest_s']} s"
+    yield "outbox", f"{waiting}, {outbox['lost']} lost, last number {outbox['last_sequence']}"
+    yield "operators", status["operators"]
     config = status["config"]
     pushed = f"version {config['version']}" if config["version"] else "nothing was pushed"
-    table.add_row("settings", pushed + (", on trial" if config["state"] == "trying" else ""))
+    yield "settings", pushed + (", on trial" if config["state"] == "trying" else "")
     if config["last_error"]:
         failed = config["failed_version"]
-        what = f"version {failed}: " if failed else ""
-        table.add_row("", what + config["last_error"])
+        yield "", (f"version {failed}: " if failed else "") + config["last_error"]
     if status["safe_mode"]:
-        table.add_row("SAFE MODE", Text(status["safe_mode"], style="red"))
+        yield "SAFE MODE", Text(status["safe_mode"], style="red")
+
+
+def _devices(status: dict[str, Any]) -> Iterator[Row]:
     for camera in status["cameras"]:
         text = _good(camera["state"] == "online", camera["state"], camera["state"])
         text.append(f"  {camera['frames_per_s']:.1f} frames/s, {camera['restarts']} restarts")
         if camera["conditions"]:
             text.append("  " + ", ".join(camera["conditions"]), style="red")
-        table.add_row(f"camera {camera['name']}", text)
+        yield f"camera {camera['name']}", text
+        if plates := camera.get("plates"):
+            counts = (f"{plates[key]} {key}" for key in ("read", "unreadable", "suppressed"))
+            yield "  plates", _watch(plates, counts)
+        if identity := camera.get("identity"):
+            yield "  identity", _watch(identity, (f"{identity['checks']} checks",))
+    for one in status.get("peripherals", ()):
+        works = one["state"] == "ok"
+        text = _good(works, one["state"], one["state"])
+        yield one["name"], text if works else text.append(f"  {one['code']}: {one['text']}")
+
+
+def _trouble(status: dict[str, Any]) -> Iterator[Row]:
     for alarm in status["alarms"]:
-        table.add_row("alarm", Text(f"{alarm['severity']}: {alarm['code']}", style="red"))
+        subject = f" {alarm['subject']}" if alarm["subject"] else ""
+        text = Text().append(f"{alarm['severity']}: {alarm['code']}{subject}", style="red")
+        yield "alarm", text.append(f"  {alarm['text']}")
     for task, count in status["task_restarts"].items():
-        table.add_row("task", f"{task}: {count} restarts, {status['task_errors'].get(task, '')}")
+        yield "task", f"{task}: {count} restarts, {status['task_errors'].get(task, '')}"
+
+
+def _machine(status: dict[str, Any]) -> Iterator[Row]:
     if health := status["health"]:
         shares = (("CPU", "cpu_percent"), ("memory", "memory_used_percent"))
         known = [
@@ -54,9 +80,18 @@ def render(status: dict[str, Any], console: Console | None = None) -> None:
             for name, key in (*shares, ("disk", "disk_used_percent"))
             if health.get(key) is not None
         ]
-        table.add_row("machine", ", ".join(known))
-    console.print(table)
+        yield "machine", ", ".join(known)
 
 
 def _good(good: bool, yes: str, no: str) -> Text:  # noqa: FBT001
-    return Text(yes, "green") if good else Text(no, "bold red")
+    return Text().append(yes, "green") if good else Text().append(no, "bold red")
+
+
+def _watch(watch: dict[str, Any], counts: Iterable[str]) -> Text:
+    """How plates or faces of one camera are looked at."""
+    text = _good(watch["state"] != "failed", watch["state"], watch["state"])
+    took = "" if watch["look_ms"] is None else f", {watch['look_ms']:.0f} ms a look"
+    text.append(f"  {', '.join(counts)}{took}")
+    if watch["text"]:
+        text.append(f"  {watch['text']}", style="red")
+    return text

@@ -22,17 +22,8 @@ class DoorSettings(BaseModel):
         default=3600, ge=1, le=DAY_S, description="The door is never locked for longer."
     )
     open_on: tuple[Name, ...] = Field(
-        default=(
-            "fire",
-            "gas",
-            "mains.lost",
-            "panic",
-            "smoke",
-            "tamper",
-            "temperature.high",
-            "water",
-        ),
-        description="Alarms that open the door, and keep it from being locked.",
+        default=("temperature.high",),
+        description="Codes of alarms that open the door, and keep it from being locked.",
     )
 
     @model_validator(mode="after")

@@ -60,6 +60,7 @@ class Cards:
         try:
             data = await self._reader.read(limit_s)
         except IdCardError as error:
+            log.info("no card for a session", code=error.code)
             raise DeskError(str(error), code="no_card") from None
         self._check(session_id)  # it may have ended meanwhile
         self._kept[session_id] = data

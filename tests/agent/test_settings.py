@@ -170,6 +170,21 @@ def test_reference_page_is_not_stale():
     assert path.read_text(encoding="utf-8") == render()
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("release", "(`puback`, `watermark`)"),
+        ("severity", "(`critical`, `major`, `minor`, `warning`)"),
+        ("roles", "(`viewer`, `operator`, `supervisor`, `maintainer`)"),
+        ("suppress", "(`military`, `armed_police`, `embassy`)"),
+    ],
+)
+def test_reference_page_says_what_may_be_chosen(key: str, words: str):
+    """The words that a value may be, also where it is optional or a list of them."""
+    (row,) = (row for row in render().splitlines() if row.startswith(f"| `{key}` |"))
+    assert row.endswith(f"{words} |")
+
+
 BASE = SettingsFile("agent.toml", GOOD)
 
 

@@ -305,7 +305,7 @@ async def test_a_quiet_day_has_a_head(trailing: Trailing):
 async def test_what_a_full_disk_swallowed_is_counted(trailing: Trailing):
     """Entries that cannot be stored are counted, and the count comes before the next entry."""
     book = trailing.book
-    assert await trailing.audit.record("maintenance.local", {"by": "zhang"})
+    assert await trailing.audit.record("local.maintenance.on", {"by": "zhang"})
     book.full = True
     for number in range(3):
         assert not await trailing.audit.record("config.changed", {"version": number})
@@ -315,7 +315,7 @@ async def test_what_a_full_disk_swallowed_is_counted(trailing: Trailing):
     book.full = False
     assert await trailing.audit.record("config.changed", {"version": 4})
     assert book.told[-3:] == [
-        ("maintenance.local", {"by": "zhang"}),
+        ("local.maintenance.on", {"by": "zhang"}),
         ("entries.missed", {"count": 3, "since": "2026-11-01T08:00:00.000Z"}),
         ("config.changed", {"version": 4}),
     ]
@@ -333,7 +333,7 @@ async def test_an_entry_has_the_time_of_what_happened(trailing: Trailing):
     """The time of an entry is that of what it tells, where the caller knows it."""
     earlier = trailing.book.clock.stamp()
     await trailing.book.clock.advance(60)
-    await trailing.audit.record("maintenance.local", {}, earlier)
+    await trailing.audit.record("local.maintenance.on", {}, earlier)
     assert trailing.book.entries[-1].time == earlier.time
 
 
@@ -379,5 +379,5 @@ async def test_without_a_key_there_is_a_record_all_the_same(trailing: Trailing):
     (trailing.folder / FILE_NAME).mkdir()
     with pytest.raises(KioskKeyError):
         await trailing.audit.run()
-    assert await trailing.audit.record("maintenance.local", {})
+    assert await trailing.audit.record("local.maintenance.on", {})
     assert trailing.heads == []

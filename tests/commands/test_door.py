@@ -148,32 +148,32 @@ async def test_unlock_by_command(scene):
 
 
 async def test_an_alarm_opens_the_door_at_once(scene):
-    """Smoke opens; an alarm that is no danger to people does not."""
+    """Heat opens; an alarm that is no danger to people does not."""
     await scene.command(DoorLock(for_s=60))
     await scene.door.alarm_raised("modem.weak")
     assert await scene.door.state() == "locked"
-    await scene.door.alarm_raised("smoke")
+    await scene.door.alarm_raised("temperature.high")
     assert await scene.door.state() == "unlocked"
-    assert scene.events[-1] == DoorUnlocked(reason="alarm", alarm="smoke")
+    assert scene.events[-1] == DoorUnlocked(reason="alarm", alarm="temperature.high")
 
 
 async def test_an_alarm_in_force_that_nobody_told_of_opens_it_too(scene):
     """The alarms in force are looked at each second while the door is locked."""
     await scene.command(DoorLock(for_s=60))
-    scene.alarms.append("mains.lost")
+    scene.alarms.append("temperature.high")
     await scene.clock.advance(1)
     assert await scene.door.state() == "unlocked"
-    assert scene.events[-1] == DoorUnlocked(reason="alarm", alarm="mains.lost")
+    assert scene.events[-1] == DoorUnlocked(reason="alarm", alarm="temperature.high")
 
 
 async def test_refused_while_it_could_trap_someone(scene):
     """Every reason is told, and the lock is not touched."""
     scene.reasons += ["a citizen is being served", "camera hall sees somebody"]
-    scene.alarms += ["fire", "cpu.high"]
+    scene.alarms += ["temperature.high", "cpu.high"]
     with pytest.raises(ActionError) as refusal:
         await scene.command(DoorLock())
     assert str(refusal.value) == (
-        "locking the door could trap someone: alarm fire is in force; "
+        "locking the door could trap someone: alarm temperature.high is in force; "
         "a citizen is being served; camera hall sees somebody"
     )
     assert (await scene.door.state(), scene.events) == ("unlocked", [])
@@ -229,7 +229,7 @@ async def test_an_alarm_against_a_stuck_lock_does_not_raise(scene):
     """Whoever tells of the alarm has other things to do; the door goes on trying."""
     await scene.command(DoorLock(for_s=60))
     scene.lock.stuck = {"unlock"}
-    await scene.door.alarm_raised("smoke")
+    await scene.door.alarm_raised("temperature.high")
     scene.lock.stuck = set()
     await scene.clock.advance(1)
     assert await scene.door.state() == "unlocked"
@@ -272,7 +272,7 @@ async def test_events_come_in_the_order_of_what_happened(scene):
     scene.door._publish = slow
     locking = asyncio.create_task(scene.command(DoorLock()))
     await scene.clock.settle()
-    opening = asyncio.create_task(scene.door.alarm_raised("smoke"))
+    opening = asyncio.create_task(scene.door.alarm_raised("temperature.high"))
     await scene.clock.settle()
     assert await scene.door.state() == "unlocked"  # nobody waits for the outbox to get out
     gate.set()

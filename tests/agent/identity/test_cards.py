@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.id_card.errors import CardError, PhotoError
 from agent.id_card.reader import CardData
@@ -131,6 +132,16 @@ async def test_without_a_card_the_reason_is_told(reader, text):
     with pytest.raises(DeskError, match=text) as raised:
         await Kiosk(reader).cards.read(ONE, 20)
     assert raised.value.code == "no_card"
+
+
+async def test_the_journal_has_the_code_of_what_was_no_card():
+    """To the application all of it is ``no_card``; who looks for the cause needs more."""
+    reader = Reader()
+    reader.error = CardError(code="remove_card", text="a card from before still lies there")
+    with capture_logs() as logs, pytest.raises(DeskError, match="from before") as raised:
+        await Kiosk(reader).cards.read(ONE, 20)
+    assert raised.value.code == "no_card"
+    assert [entry["code"] for entry in logs] == ["remove_card"]
 
 
 async def test_a_portrait_that_cannot_be_decoded_is_no_portrait():
