@@ -38,6 +38,17 @@ create schema if not exists centre;
 revoke all on schema centre from public;
 grant usage on schema centre to kiosk_writer, kiosk_reader;
 
+-- Filing waits until this has ended, and the views go before the tables change: else they would wait for each other.
+do $$
+begin
+    if to_regclass('centre.inbox') is not null then
+        lock table centre.inbox in share row exclusive mode;
+    end if;
+end $$;
+drop view if exists centre.fleet, centre.loss, centre.hole, centre.availability, centre.alarms, centre.commands, centre.refusals,
+    centre.findings, centre.plates_hourly, centre.identity_daily, centre.unread, centre.newest_health, centre.newest_state,
+    centre.newest_config;
+
 -- What came in
 
 create table if not exists centre.inbox (
@@ -63,7 +74,8 @@ create table if not exists centre.envelope (
     monotonic_ms bigint,
     synced boolean not null
 );
-comment on table centre.envelope is 'The columns that all messages have; a pattern, always empty.';
+comment on table centre.envelope is
+    'The columns that all messages have; a pattern, always empty. Who files a message, or changes what filing changes, locks it.';
 
 create table if not exists centre.kiosk (
     kiosk text primary key,
@@ -71,6 +83,9 @@ create table if not exists centre.kiosk (
     last_seen timestamptz not null,
     state text,
     state_since timestamptz,
+    state_time timestamptz,
+    state_boot text,
+    state_monotonic_ms bigint,
     session bigint not null default 0,
     agent_version text,
     last_sequence bigint not null default 0,
@@ -80,12 +95,19 @@ create table if not exists centre.kiosk (
     doubled bigint not null default 0,
     settled bigint not null default 0
 ) with (fillfactor = 50);
+alter table centre.kiosk
+    add column if not exists state_time timestamptz,
+    add column if not exists state_boot text,
+    add column if not exists state_monotonic_ms bigint;
+comment on column centre.kiosk.last_seen is 'When something new was heard; a copy of what is known proves nothing.';
+comment on column centre.kiosk.state_time is 'With state_boot and state_monotonic_ms: whether another state is older.';
 comment on column centre.kiosk.last_sequence is 'The highest number that the kiosk says it has given out.';
 comment on column centre.kiosk.numbers is 'The sequence numbers that arrived: what is between them is missing.';
-comment on column centre.kiosk.numbers_since is 'The numbers of messages received before belong to another box: centre.replaced().';
+comment on column centre.kiosk.numbers_since is
+    'The numbers of messages received before belong to another box: centre.replaced(), centre.forget().';
 comment on column centre.kiosk.duplicates is 'Messages that came again, and were dropped.';
 comment on column centre.kiosk.doubled is 'Numbers that came with a second message: the box was replaced, or two boxes have one identity.';
-comment on column centre.kiosk.settled is 'Missing numbers that are closed and no longer shown: centre.settle().';
+comment on column centre.kiosk.settled is 'Missing numbers that are closed and no longer shown: centre.settle(), centre.fold().';
 
 create table if not exists centre.arrival (
     kiosk text not null,
@@ -94,6 +116,7 @@ create table if not exists centre.arrival (
     primary key (kiosk, id)
 );
 comment on table centre.arrival is 'Messages that are known: delivery is at least once, each is filed once.';
+comment on column centre.arrival.received is 'When it last came.';
 
 create table if not exists centre.refused (
     received timestamptz not null,
@@ -164,7 +187,7 @@ create table if not exists centre.state (
     late boolean not null,
     data jsonb
 );
-comment on column centre.state.late is 'A will of an older session than the newest birth: it says nothing.';
+comment on column centre.state.late is 'Older than a state that came before it: it says nothing.';
 
 create table if not exists centre.config (
     like centre.envelope,
@@ -198,9 +221,25 @@ create table if not exists centre.alarm (
     value double precision,
     threshold double precision,
     closed boolean not null,
+    again boolean not null,
     data jsonb
 );
+do $$
+begin
+    if not exists (select from pg_attribute where attrelid = 'centre.alarm'::regclass and attname = 'again') then
+        alter table centre.alarm add column again boolean not null default false;
+        update centre.alarm set again = true, closed = true where (kiosk, id) in (
+            select kiosk, id from (
+                select kiosk, id, row_number() over (partition by kiosk, alarm_id, event order by received, sequence) as place
+                from centre.alarm
+            ) heard where place > 1
+        );
+        -- Such a number is refused now: one of them spoils each sum.
+        update centre.alarm set duration_s = null where duration_s not between -1e15 and 1e15;
+    end if;
+end $$;
 comment on column centre.alarm.closed is 'Of alarm.raised: it was cleared, or forgotten, and is looked at no more.';
+comment on column centre.alarm.again is 'The same was said of this alarm before; the views show the first.';
 
 create table if not exists centre.receipt (
     like centre.envelope,
@@ -292,6 +331,7 @@ create index if not exists alarm_open on centre.alarm (kiosk) where not closed;
 create index if not exists receipt_command_id on centre.receipt (command_id);
 create index if not exists finding_finding_id on centre.finding (finding_id);
 create index if not exists state_received on centre.state (kiosk, received);
+create index if not exists config_sequence on centre.config (kiosk, sequence desc);
 
 -- How long what is kept
 
@@ -356,6 +396,7 @@ language plpgsql security definer set search_path = centre, pg_temp as $$
 declare
     missing bigint;
 begin
+    lock table envelope in exclusive mode;
     select size(holes(k)) into missing from kiosk k where k.kiosk = of_kiosk for update;
     update kiosk k set numbers = numbers + holes(k), settled = settled + missing where k.kiosk = of_kiosk;
     update gap set settled = true where gap.kiosk = of_kiosk and not settled;
@@ -366,11 +407,44 @@ comment on function centre.settle is 'Close the missing numbers of a kiosk: some
 create or replace function centre.replaced(of_kiosk text) returns void
 language plpgsql security definer set search_path = centre, pg_temp as $$
 begin
+    lock table envelope in exclusive mode;
     update kiosk set numbers = '{}', numbers_since = clock_timestamp(), last_sequence = 0, session = 0, doubled = 0
     where kiosk = of_kiosk;
     update gap set settled = true where gap.kiosk = of_kiosk;
+    -- Nobody is left who could clear them.
+    update alarm set closed = true where alarm.kiosk = of_kiosk and not closed;
 end $$;
 comment on function centre.replaced is 'Another box has taken the identity of a kiosk: its numbers begin anew. Call it before the box is switched on.';
+
+create or replace function centre.forget(of_kiosk text) returns void
+language plpgsql security definer set search_path = centre, pg_temp as $$
+begin
+    lock table envelope in exclusive mode;
+    delete from kiosk where kiosk = of_kiosk;
+    -- They would excuse losses of a new kiosk of this name.
+    delete from gap where gap.kiosk = of_kiosk;
+    update alarm set closed = true where alarm.kiosk = of_kiosk and not closed;
+end $$;
+comment on function centre.forget is 'A kiosk is no more: it leaves the views of what is now; what it said goes when it is old.';
+
+create or replace function centre.fold(of_kiosk text) returns void
+language plpgsql set search_path = centre, pg_temp as $$
+declare
+    most constant int := 1000;
+    cut bigint;
+begin
+    select case when count(*) > most then (array_agg(lower(part) order by part desc))[most / 2] end into cut
+    from kiosk k cross join lateral unnest(k.numbers) part where k.kiosk = of_kiosk;
+    if cut is null then
+        return;
+    end if;
+    update kiosk set
+        numbers = numbers + int8multirange(int8range(lower(numbers), cut)),
+        settled = settled + size(int8multirange(int8range(lower(numbers), cut)) - numbers)
+    where kiosk = of_kiosk;
+    update gap set settled = true where gap.kiosk = of_kiosk and not settled and last_sequence < cut;
+end $$;
+comment on function centre.fold is 'Close the older half of very many holes: each message would take longer than the one before.';
 
 create or replace function centre.expire() returns table (what text, rows bigint)
 language plpgsql security definer set search_path = centre, pg_temp as $$
@@ -386,8 +460,14 @@ begin
             into rows;
         elsif rule.what in ('state', 'config') then
             -- The newest stays: it says what holds now.
-            execute format('delete from %I old where received < now() - %L::interval and exists '
-                '(select from %1$I new where new.kiosk = old.kiosk and new.received > old.received)', rule.what, rule.keep);
+            execute format('delete from %1$I where received < now() - %2$L::interval '
+                'and (kiosk, id) not in (select kiosk, id from newest_%1$s)', rule.what, rule.keep);
+            get diagnostics rows = row_count;
+        elsif rule.what = 'arrival' then
+            -- The broker retains the newest state and settings, and says them again however old they are.
+            delete from arrival where received < now() - rule.keep and (kiosk, id) not in (
+                select kiosk, id from newest_state union all select kiosk, id from newest_config
+            );
             get diagnostics rows = row_count;
         else
             execute format('delete from %I where received < now() - %L::interval', rule.what, rule.keep);
@@ -403,6 +483,8 @@ begin
     what := 'refused, beyond 1000 of a kiosk';
     get diagnostics rows = row_count;
     return next;
+    -- From here on what filing changes too: one at a time, or they would wait for each other.
+    lock table envelope in exclusive mode;
     update alarm set closed = true
     where not closed and id in (select a.id from alarm a join alarms v using (kiosk, alarm_id) where not a.closed and not v.open);
     what := 'alarms, forgotten by an agent that restarted';
@@ -413,6 +495,10 @@ begin
     from loss l
     where l.missing > 0 and l.unexplained = 0
         and not exists (select from gap g where g.kiosk = l.kiosk and g.received > now() - interval '30 days');
+    return next;
+    delete from gap where settled and received < now() - interval '30 days';
+    what := 'admitted losses, settled and older than 30 days';
+    get diagnostics rows = row_count;
     return next;
 end $$;
 comment on function centre.expire is 'Delete what is older than centre.retention says; for once a day.';
@@ -443,6 +529,7 @@ declare
     filed jsonb;
     number bigint;
     last bigint;
+    arrived int8multirange;
 begin
     if coalesce(box.kiosk, '') !~ '^[a-z0-9][a-z0-9-]{0,62}$' or room is null then
         raise data_exception using message = 'the topic is not one of a kiosk';
@@ -462,7 +549,7 @@ begin
         raise data_exception using message = 'the type is not that of the topic, or of another version';
     end if;
     if message ->> 'specversion' is distinct from '1.0' or jsonb_typeof(content) is distinct from 'object'
-        or coalesce(message ->> 'time', '') !~ '^\d{4}-\d\d-\d\dT'
+        or coalesce(message ->> 'time', '') !~ '^\d{4}-\d\d-\d\dT[\d:.]+(Z|[-+][\d:]+)$'
         or coalesce(message ->> 'timequality', '') not in ('synced', 'unsynced')
         or (number is null) <> (room = 'state') or number not between 1 and 9007199254740991
         or room in ('state', 'gap') and (
@@ -473,11 +560,26 @@ begin
         raise data_exception using message = 'not a message of a kiosk';
     end if;
 
-    insert into kiosk (kiosk, first_seen, last_seen) values (box.kiosk, seen, seen) on conflict do nothing;
     insert into arrival (kiosk, id, received) values (box.kiosk, (message ->> 'id')::uuid, seen) on conflict do nothing;
     if not found then
-        update kiosk set duplicates = duplicates + 1, last_seen = greatest(last_seen, seen) where kiosk = box.kiosk;
+        -- A retained message comes at each connection of Telegraf, be the kiosk there or not: known on, and nothing heard.
+        update arrival set received = greatest(received, seen) where kiosk = box.kiosk and id = (message ->> 'id')::uuid;
+        update kiosk set duplicates = duplicates + 1 where kiosk = box.kiosk;
         return;
+    end if;
+
+    -- A number or a time at the end of its type breaks the sums of all kiosks. Whether there may be one is sooner seen than whether
+    -- there is.
+    if content @? '$.* ? (@ > 1e15 || @ < -1e15 || @ like_regex "^\\s*[-+]?(nan|inf|0x|[0-9.]+e|[0-9.]{16})" flag "i")' then
+        if exists (
+            select from pg_attribute
+            where attrelid = format('centre.%I', room)::regclass and attnum > 0 and case atttypid
+                when 'double precision'::regtype then (content ->> attname::text)::double precision not between -1e15 and 1e15
+                when 'timestamptz'::regtype then not isfinite((content ->> attname::text)::timestamptz)
+            end
+        ) then
+            raise data_exception using message = 'a number or a time beyond all sense';
+        end if;
     end if;
 
     filed := content || jsonb_build_object(
@@ -496,10 +598,22 @@ begin
     );
     case room
     when 'state' then
-        filed := filed || jsonb_build_object(
-            'late', content ->> 'state' = 'offline'
-                and (content ->> 'session')::bigint < (select session from kiosk where kiosk = box.kiosk)
-        );
+        -- The retained state comes first, and then what was said before it. A box that counts from 1 again says first that it is
+        -- online, at a later time; and nothing is said on a connection after its end.
+        filed := filed || jsonb_build_object('late', exists (
+            select from kiosk k, (select (content ->> 'session')::bigint as session) said
+            where k.kiosk = box.kiosk and (
+                k.session > said.session and (
+                    content ->> 'state' <> 'online'
+                    or k.state_time >= (message ->> 'time')::timestamptz
+                    or k.state_boot = message ->> 'bootid' and k.state_monotonic_ms > (message ->> 'monotonicms')::bigint
+                )
+                or k.session = said.session and k.state_boot = message ->> 'bootid' and (
+                    k.state = 'offline' and content ->> 'state' <> 'offline'
+                    or k.state = 'stopping' and content ->> 'state' = 'online'
+                )
+            )
+        ));
     when 'receipt' then
         -- Names of staff stay with who asked for them.
         if content ->> 'action' like 'identity.%' then
@@ -508,11 +622,14 @@ begin
     when 'gap' then
         filed := filed || jsonb_build_object('settled', false);
     when 'alarm' then
-        filed := filed || jsonb_build_object('event', box.event, 'closed', box.event = 'alarm.cleared' or exists (
+        filed := filed || jsonb_build_object('event', box.event, 'again', exists (
+            select from alarm where kiosk = box.kiosk and alarm_id = (content ->> 'alarm_id')::uuid and event = box.event
+        ));
+        filed := filed || jsonb_build_object('closed', box.event = 'alarm.cleared' or (filed -> 'again')::boolean or exists (
             select from alarm where kiosk = box.kiosk and alarm_id = (content ->> 'alarm_id')::uuid and event = 'alarm.cleared'
         ));
-        if box.event = 'alarm.cleared' then
-            update alarm set closed = true where kiosk = box.kiosk and alarm_id = (content ->> 'alarm_id')::uuid;
+        if box.event = 'alarm.cleared' and not (filed -> 'again')::boolean then
+            update alarm set closed = true where kiosk = box.kiosk and alarm_id = (content ->> 'alarm_id')::uuid and not closed;
         end if;
     when 'health', 'config' then
     else
@@ -520,16 +637,29 @@ begin
     end case;
     execute format('insert into %I select * from jsonb_populate_record(null::%1$I, $1)', room) using filed;
 
-    update kiosk k set
-        last_seen = greatest(last_seen, seen),
-        numbers = case when number is null then numbers else numbers + int8multirange(int8range(number, number, '[]')) end,
-        doubled = doubled + coalesce(numbers @> number, false)::int,
-        last_sequence = greatest(last_sequence, case when room in ('state', 'gap') then last end)
-    where k.kiosk = box.kiosk;
+    loop
+        update kiosk k set
+            last_seen = greatest(last_seen, seen),
+            numbers = case when number is null then numbers else numbers + int8multirange(int8range(number, number, '[]')) end,
+            doubled = doubled + coalesce(numbers @> number, false)::int,
+            last_sequence = greatest(last_sequence, case when room in ('state', 'gap') then last end)
+        where k.kiosk = box.kiosk
+        returning k.numbers into arrived;
+        exit when found;
+        -- What was said long before is of a box of this name that was forgotten. The minute: clocks of two Telegrafs.
+        insert into kiosk (kiosk, first_seen, last_seen, numbers_since) values (box.kiosk, seen, seen, seen - interval '1 minute');
+    end loop;
+    if number is not null and not arrived @> number - 1 then
+        -- One more hole; counting them each time would take long.
+        perform fold(box.kiosk);
+    end if;
     if room = 'state' and not (filed -> 'late')::boolean then
         update kiosk k set
             state = content ->> 'state',
             state_since = case when content ->> 'state' = 'offline' then seen else least((message ->> 'time')::timestamptz, seen) end,
+            state_time = (message ->> 'time')::timestamptz,
+            state_boot = message ->> 'bootid',
+            state_monotonic_ms = (message ->> 'monotonicms')::bigint,
             session = (content ->> 'session')::bigint,
             agent_version = coalesce(content ->> 'agent_version', k.agent_version)
         where k.kiosk = box.kiosk;
@@ -553,10 +683,11 @@ begin
 end $$;
 
 create or replace function centre.queue() returns trigger
-language plpgsql as $$
+language plpgsql security definer set search_path = centre, pg_temp as $$
 begin
-    -- One writer at a time: two Telegrafs would lock rows of kiosks in different order, and wait for each other.
-    perform pg_advisory_xact_lock(hashtext('centre.inbox'));
+    -- One writer at a time: two Telegrafs would lock rows of kiosks in different order, and wait for each other. A table that only
+    -- the owner may lock: an advisory lock anybody may take, and keep.
+    lock table envelope in exclusive mode;
     return null;
 end $$;
 
@@ -565,15 +696,25 @@ create or replace trigger take before insert on centre.inbox for each row execut
 
 -- Views
 
-drop view if exists centre.fleet, centre.loss, centre.hole, centre.availability, centre.alarms, centre.commands, centre.refusals,
-    centre.findings, centre.plates_hourly, centre.identity_daily, centre.unread, centre.newest_health;
-
 create view centre.newest_health as
 select h.*
 from centre.kiosk k
 cross join lateral (
     select * from centre.health h where h.kiosk = k.kiosk and h.received >= k.numbers_since order by h.sequence desc limit 1
 ) h;
+
+create view centre.newest_state as
+select s.*
+from centre.kiosk k
+cross join lateral (select * from centre.state s where s.kiosk = k.kiosk and not s.late order by s.received desc limit 1) s;
+
+create view centre.newest_config as
+select c.*
+from centre.kiosk k
+cross join lateral (
+    select * from centre.config c where c.kiosk = k.kiosk and c.received >= k.numbers_since order by c.sequence desc limit 1
+) c;
+comment on view centre.newest_config is 'The last one that the kiosk said; it may have come before an older one.';
 
 create view centre.alarms as
 select
@@ -583,14 +724,14 @@ select
     coalesce(c.duration_s, case when not r.closed and not gone then extract(epoch from now() - r.time) end) as duration_s,
     not r.closed and not gone as open
 from centre.alarm r
-left join centre.alarm c on c.alarm_id = r.alarm_id and c.kiosk = r.kiosk and c.event = 'alarm.cleared'
+left join centre.alarm c on c.alarm_id = r.alarm_id and c.kiosk = r.kiosk and c.event = 'alarm.cleared' and not c.again
 left join centre.newest_health h on h.kiosk = r.kiosk
 cross join lateral (
     select coalesce(
         h.sequence > r.sequence and not h.alarms @> jsonb_build_array(jsonb_build_object('alarm_id', r.alarm_id)), false
     ) as gone
 ) g
-where r.event = 'alarm.raised';
+where r.event = 'alarm.raised' and not r.again;
 comment on view centre.alarms is
     'One row an alarm. Open: not cleared, and the newest health message does not lack it (an agent that restarted forgets).';
 
@@ -706,9 +847,7 @@ select
 from centre.kiosk k
 left join centre.newest_health h on h.kiosk = k.kiosk
 left join centre.loss l on l.kiosk = k.kiosk
-left join lateral (
-    select version from centre.config c where c.kiosk = k.kiosk order by received desc limit 1
-) c on true
+left join centre.newest_config c on c.kiosk = k.kiosk
 left join (
     select
         kiosk,
@@ -764,8 +903,19 @@ select kiosk, date_trunc('day', time) as day, "check", purpose, outcome, count(*
 from centre.person where event = 'identity.decision' group by kiosk, date_trunc('day', time), "check", purpose, outcome;
 
 create view centre.unread as
-select received, kiosk, topic, reason from centre.refused;
+select
+    received, kiosk, topic,
+    -- PostgreSQL quotes what it cannot read, quotation marks in it too; of a reason that was cut short the last one is missing.
+    regexp_replace(reason, case when length(reason) < 500 then '".*"' else '".*' end, '"..."') as reason
+from centre.refused;
 comment on view centre.unread is 'Messages that could not be filed, without what they said.';
+
+-- What an earlier version of this schema did not note, or has forgotten.
+update centre.kiosk k set state_time = s.time, state_boot = s.boot, state_monotonic_ms = s.monotonic_ms
+from centre.newest_state s where s.kiosk = k.kiosk and s.session = k.session and k.state_time is null;
+insert into centre.arrival (kiosk, id, received)
+select kiosk, id, received from centre.newest_state union all select kiosk, id, received from centre.newest_config
+on conflict do nothing;
 
 -- Rights
 
@@ -774,8 +924,8 @@ revoke all on all functions in schema centre from public;
 grant insert on centre.inbox to kiosk_writer;
 grant select on
     centre.kiosk, centre.health, centre.state, centre.config, centre.event, centre.alarm, centre.gap, centre.retention,
-    centre.newest_health, centre.alarms, centre.commands, centre.refusals, centre.hole, centre.loss, centre.fleet,
-    centre.availability, centre.findings, centre.plates_hourly, centre.identity_daily, centre.unread
+    centre.newest_health, centre.newest_state, centre.newest_config, centre.alarms, centre.commands, centre.refusals, centre.hole,
+    centre.loss, centre.fleet, centre.availability, centre.findings, centre.plates_hourly, centre.identity_daily, centre.unread
 to kiosk_reader;
 grant execute on function centre.availability(timestamptz, timestamptz), centre.size(int8multirange), centre.holes(centre.kiosk)
     to kiosk_reader;

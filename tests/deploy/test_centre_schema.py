@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from contract import events, gap, health, identity, receipt, state
+from contract import config, events, gap, health, identity, plates, receipt, state
 from contract.ids import uuid7
 from tests.support import samples
 from tests.support.centre_database import Centre, Kiosk, Said, centre_database
@@ -63,14 +63,35 @@ def a_birth(session=1, last=0, what="online", **fields):
     return state.State(state=what, session=session, last_sequence=last, **fields)
 
 
+def a_config(version):
+    return config.ConfigReport(
+        version=version, hash="a" * 64, state="confirmed", since=NOW, settings={}
+    )
+
+
 def a_receipt(status, command=samples.ID, **fields):
     return receipt.Receipt(command_id=command, action="ping", status=status, **fields)
+
+
+def an_alarm(code="disk.full", severity="major"):
+    """One raised, and cleared."""
+    same = {"alarm_id": uuid7(1_790_000_000_000), "code": code, "severity": severity}
+    return (
+        events.AlarmRaised(text="full", value=91.0, **same),
+        events.AlarmCleared(raised=samples.TIME, duration_s=60.0, **same),
+    )
 
 
 def a_gap(first, last, lost, what="telemetry"):
     return gap.Gap(
         message_class=what, count=lost, first_sequence=first, last_sequence=last, reason="full"
     )
+
+
+def changed(said, data=(), **envelope):
+    message = json.loads(said.payload) | envelope
+    message["data"] |= dict(data)
+    return replace(said, payload=json.dumps(message).encode())
 
 
 def test_it_may_be_applied_again(centre, kiosk):
@@ -85,6 +106,27 @@ def test_it_may_be_applied_again(centre, kiosk):
     keep = "update centre.retention set keep = '30 days' where what = 'plate' returning keep"
     assert centre.value("select keep from centre.retention where what = 'plate'") == "7 days"
     centre.database.run(keep)
+
+
+def test_an_earlier_one_is_brought_up_to_date(centre, kiosk):
+    """As an earlier version left it: without columns, ids and an order that there are now."""
+    raised, cleared = an_alarm()
+    centre.at(NOW - timedelta(days=50))
+    centre.hears(kiosk.say(data) for data in (a_birth(8), a_config(1), raised, cleared, cleared))
+    centre.database.run(
+        "alter table centre.alarm drop again cascade",
+        "alter table centre.kiosk "
+        "drop state_time cascade, drop state_boot, drop state_monotonic_ms",
+        "update centre.alarm set duration_s = 1.7e308 where event = 'alarm.cleared'",
+        "delete from centre.arrival",
+    )
+    centre.database.apply(CENTRE / "schema.sql")
+    row = centre.row("select count(*), max(duration_s) as longest from centre.alarms")
+    assert row == {"count": 1, "longest": None}
+    assert centre.value("select count(*) from centre.arrival") == 2
+    centre.at(NOW)
+    centre.hears(kiosk.say(a_birth(7)))
+    assert centre.value("select session from centre.fleet join centre.kiosk using (kiosk)") == 8
 
 
 def test_nothing_of_a_message_gets_lost(centre, kiosk):
@@ -121,7 +163,7 @@ def test_no_field_of_a_message_is_called_like_a_column_of_all(centre):
             "select column_name from information_schema.columns "
             "where table_schema = 'centre' and table_name = 'envelope'"
         )
-    } | {"event", "data", "late", "settled", "closed"}
+    } | {"event", "data", "late", "settled", "closed", "again"}
     fields = {name for data in samples.SAMPLES for name in type(data).model_fields}
     assert columns & fields == set()
 
@@ -148,6 +190,51 @@ def test_what_comes_again_is_filed_once(centre, kiosk):
     assert centre.value("select count(*) from centre.event") == 2
     row = centre.row("select duplicates, doubled, numbers::text from centre.kiosk")
     assert row == {"duplicates": 2, "doubled": 0, "numbers": "{[1,3)}"}
+
+
+class TestRetained:
+    """The broker says the newest state and settings again to each Telegraf that connects."""
+
+    def test_a_copy_is_no_sign_of_life(self, centre, kiosk):
+        birth = kiosk.say(a_birth())
+        centre.at(NOW - timedelta(days=20))
+        centre.hears(birth)
+        centre.at(NOW)
+        centre.hears(birth)
+        row = centre.row("select state, unheard_s > 86400 * 19 as long from centre.fleet")
+        assert row == {"state": "silent", "long": True}
+
+    def test_it_is_known_however_old_it_is(self, centre, kiosk):
+        """Ids of other messages are forgotten after 45 days."""
+        said = [kiosk.say(data) for data in (a_health(), a_config(1), a_birth())]
+        said.append(kiosk.say(a_birth(what="offline")))
+        centre.at(NOW - timedelta(days=50))
+        centre.hears(said)
+        kept = "select state, state_since, doubled from centre.kiosk"
+        before = centre.row(kept)
+        centre.database.run("select centre.expire()")
+        assert centre.value("select count(*) from centre.arrival") == 2
+        centre.at(NOW)
+        centre.hears(said[1], said[3])
+        assert centre.row(kept) == before
+        assert centre.value("select count(*) from centre.config") == 1
+
+    def test_what_came_again_is_known_for_longer(self, centre, kiosk):
+        first, second = kiosk.say(a_birth(1)), kiosk.say(a_birth(2))
+        for days in (50, 20):
+            centre.at(NOW - timedelta(days=days))
+            centre.hears(first)
+        centre.hears(second)
+        centre.database.run("select centre.expire()")
+        centre.hears(first)
+        assert centre.value("select duplicates from centre.kiosk") == 2
+
+    def test_a_copy_brings_no_forgotten_kiosk_back(self, centre, kiosk):
+        birth = kiosk.say(a_birth())
+        centre.hears(birth)
+        centre.database.run("select centre.forget('baotou-017')")
+        centre.hears(birth)
+        assert centre.rows("select * from centre.kiosk") == []
 
 
 HOSTILE = {
@@ -216,6 +303,62 @@ def test_numbers_beyond_all_sense_break_no_view(centre, kiosk):
     centre.hears(kiosk.say(a_birth(2**62, 2**53 - 1)))
     assert len(centre.rows("select * from centre.fleet")) == 2
     assert centre.value("select missing - unexplained from centre.loss where missing > 0") == 2
+
+
+SENSELESS = {
+    "no number": {"duration_s": "NaN"},
+    "endless": {"duration_s": "-Infinity"},
+    "too large for a sum": {"duration_s": 1.7e308},
+    "the same as a text": {"duration_s": " 1.7e308"},
+    "digits": {"duration_s": "1" * 300},
+    "no time": {"raised": "infinity"},
+}
+
+
+@pytest.mark.parametrize("change", SENSELESS.values(), ids=SENSELESS.keys())
+def test_a_value_that_would_break_a_sum_is_refused(centre, kiosk, change):
+    raised, cleared = an_alarm()
+    for other in (Kiosk("other-1"), Kiosk("other-2")):
+        centre.hears(other.say(raised), other.say(cleared))
+    centre.hears(kiosk.say(raised), changed(kiosk.say(cleared), change))
+    assert refused(centre) == ["a number or a time beyond all sense"]
+    assert centre.value("select sum(duration_s) from centre.alarms where not open") == 120
+
+
+def test_numbers_that_are_only_large_are_filed(centre, kiosk):
+    """And a text that begins like one."""
+    told = {"disk_free_bytes": 2**62, "cause": "infinite", "network_interface": "0x1"}
+    centre.hears(changed(kiosk.say(a_health()), told))
+    assert centre.value("select disk_free_bytes from centre.health") == 2**62
+
+
+def test_a_time_before_all_times_is_refused(centre, kiosk):
+    centre.hears(changed(kiosk.say(a_health()), time="4712-01-01T00:00:00 BC"))
+    assert refused(centre) == ["not a message of a kiosk"]
+
+
+def test_one_writer_at_a_time_and_nobody_else_can_make_it_wait(centre):
+    """The lock is on a table that only the owner has rights to."""
+    held = "select locktype, mode from pg_locks where locktype = 'advisory' or "
+    held += "relation = 'centre.envelope'::regclass and mode = 'ExclusiveLock'"
+    filing = ("begin", "insert into centre.inbox default values", held, "commit")
+    assert centre.database.run(*filing, user="telegraf") == "relation|ExclusiveLock\n"
+    for user in ("telegraf", "grafana", "chief"):
+        with pytest.raises(SqlError, match="permission denied"):
+            centre.database.run(
+                "begin", "lock table centre.envelope in access share mode", user=user
+            )
+
+
+def test_a_reason_for_the_reader_says_nothing_of_the_content(centre, kiosk):
+    (plate,) = (data for data in samples.SAMPLES if isinstance(data, plates.PlateRead))
+    for secret in ("蒙BK2345", 'a "蒙BK" 2345', '"蒙BK2345' * 100):
+        centre.hears(changed(kiosk.say(plate), {"min_confidence": secret}))
+    said = centre.database.rows("select reason from centre.unread", "grafana")
+    assert {row["reason"] for row in said} == {
+        'invalid input syntax for type double precision: "..."'
+    }
+    assert all("蒙BK" in reason for reason in refused(centre))
 
 
 def test_a_topic_of_nobody_is_refused(centre, kiosk):
@@ -323,6 +466,20 @@ class TestLoss:
         loss = centre.row("select missing, unexplained, settled from centre.loss")
         assert loss == {"missing": 1, "unexplained": 1, "settled": 5}
 
+    def test_very_many_holes_are_closed_but_for_the_newest(self, centre, kiosk):
+        """One kiosk that leaves out numbers must not make filing slow for all."""
+        centre.hears(kiosk.say(a_health()))
+        centre.database.run(
+            "update centre.kiosk set numbers = "
+            "(select range_agg(int8range(2 * n, 2 * n + 1)) from generate_series(1, 5000) n)"
+        )
+        centre.hears(kiosk.say(a_gap(3, 5, 2), number=10_002))
+        centre.hears(kiosk.say(a_gap(9_999, 10_001, 2), number=10_004))
+        row = centre.row("select missing, settled, missing + settled as all from centre.loss")
+        assert row == {"missing": 500, "settled": 4501, "all": 5001}
+        gaps = centre.rows("select first_sequence, settled from centre.gap order by 1")
+        assert [row["settled"] for row in gaps] == [True, False]
+
     def test_another_box_under_the_same_name_loses_nothing(self, centre):
         """Its numbers begin anew: that is noticed, all is filed, and a word sets it right."""
         old, new = Kiosk(), Kiosk()
@@ -341,6 +498,37 @@ class TestLoss:
             "state": "online",
             "cpu_percent": 7.0,
         }
+
+
+class TestForgotten:
+    def test_it_is_gone_from_what_is_now(self, centre, kiosk):
+        raised, _cleared = an_alarm()
+        centre.hears(kiosk.say(a_birth(5)), kiosk.say(raised), kiosk.say(a_gap(1, 1, 1)))
+        centre.database.run("select centre.forget('baotou-017')")
+        assert centre.rows("select * from centre.fleet") == []
+        assert centre.value("select open from centre.alarms") is False
+        assert centre.rows("select * from centre.gap") == []
+
+    def test_a_new_one_of_this_name_has_nothing_of_it(self, centre, kiosk):
+        centre.at(NOW - timedelta(days=1))
+        kiosk.lose(100)
+        centre.hears(kiosk.say(a_health(cpu_percent=99.0)), kiosk.say(a_config(9)))
+        centre.hears(kiosk.say(a_gap(2, 4, 3)), kiosk.say(a_birth(8)))
+        centre.database.run("select centre.forget('baotou-017')")
+        new = Kiosk()
+        centre.at(NOW)
+        centre.hears(new.say(a_birth(1)), new.say(a_health(cpu_percent=5.0)), new.say(a_config(1)))
+        new.lose(1)
+        centre.hears(new.say(a_health(cpu_percent=5.0)))
+        asked = "select state, cpu_percent, config_version, numbers_missing from centre.fleet"
+        assert list(centre.row(asked).values()) == ["online", 5, 1, 1]
+
+    def test_its_newest_state_goes_when_it_is_old(self, centre, kiosk):
+        centre.at(NOW - timedelta(days=1000))
+        centre.hears(kiosk.say(a_birth()), kiosk.say(a_config(1)))
+        centre.database.run("select centre.forget('baotou-017')", "select centre.expire()")
+        for what in ("state", "config", "arrival"):
+            assert centre.value(f"select count(*) from centre.{what}") == 0
 
 
 class TestAlarms:
@@ -397,6 +585,23 @@ class TestAlarms:
             "open": False,
             "duration_s": 60,
         }
+
+    def test_each_is_one_row_however_often_it_is_said(self, centre, kiosk):
+        raised, cleared = an_alarm()
+        centre.hears(kiosk.say(data) for _ in range(5) for data in (raised, cleared))
+        row = centre.row("select count(*), sum(duration_s) from centre.alarms where not open")
+        assert row == {"count": 1, "sum": 60}
+        assert centre.value("select count(*) from centre.alarms") == 1
+
+    def test_those_of_a_box_that_was_replaced_are_over(self, centre):
+        old, new = Kiosk(), Kiosk()
+        old.lose(1000)
+        raised, _cleared = an_alarm()
+        centre.hears(old.say(raised))
+        centre.database.run("select centre.replaced('baotou-017')")
+        centre.hears(new.say(a_birth()), new.say(a_health()))
+        assert centre.value("select open from centre.alarms") is False
+        assert centre.value("select alarms_open from centre.fleet") == 0
 
     def test_the_worst_stands_in_the_fleet(self, centre, kiosk):
         data = [self.raised("a", "warning")[0], self.raised("b", "critical")[0]]
@@ -457,6 +662,61 @@ class TestState:
         assert centre.value("select late from centre.state where state = 'offline'") is True
         centre.hears(kiosk.say(a_birth(7, what="offline")))
         assert centre.value("select state from centre.fleet") == "offline"
+
+    def test_what_was_said_before_the_newest_says_nothing(self, centre, kiosk):
+        """After an outage Telegraf gets the retained birth first, and then all since the outage."""
+        said = {}
+        for minute, (session, what) in enumerate(
+            [(6, "online"), (6, "stopping"), (7, "online"), (7, "offline"), (8, "online")]
+        ):
+            at = NOW - timedelta(minutes=50 - minute)
+            said[session, what] = kiosk.say(a_birth(session, what=what), at)
+        newest = said[8, "online"]
+        centre.hears(said[6, "online"])
+        centre.hears(newest, said[6, "stopping"], said[7, "online"], said[7, "offline"], newest)
+        row = centre.row("select state, session from centre.kiosk")
+        assert row == {"state": "online", "session": 8}
+        assert centre.value("select count(*) from centre.state where late") == 3
+
+    @pytest.mark.parametrize("end", ["stopping", "offline"])
+    def test_the_end_of_a_connection_stays_its_end(self, centre, kiosk, end):
+        """Where the end is what the broker retains; a will is older than its birth."""
+        birth, last = kiosk.say(a_birth(8), NOW), kiosk.say(a_birth(8, what=end), samples.TIME)
+        centre.hears(last, birth, last)
+        assert centre.value("select state from centre.fleet") == end
+
+    def test_an_older_one_is_known_by_its_boot_too(self, centre, kiosk):
+        """Its clock was ahead then, and is right now."""
+        older = kiosk.say(a_birth(7), NOW + timedelta(hours=8))
+        newest = changed(kiosk.say(a_birth(8), NOW), monotonicms=2000)
+        centre.hears(newest, older)
+        assert centre.value("select session from centre.kiosk") == 8
+
+    def test_a_new_box_is_believed(self, centre, kiosk):
+        """It counts from 1 again, and nobody has said that the box was replaced."""
+        centre.hears(kiosk.say(a_birth(8, what="offline"), NOW - timedelta(days=1)))
+        new = Kiosk()
+        centre.hears(new.say(a_birth(1, agent_version="2"), NOW))
+        row = centre.row("select state, session, agent_version from centre.kiosk")
+        assert row == {"state": "online", "session": 1, "agent_version": "2"}
+
+    def test_settings_are_those_that_were_said_last(self, centre, kiosk):
+        second, third = kiosk.say(a_config(2)), kiosk.say(a_config(3))
+        centre.hears(third, second, third)
+        assert centre.value("select config_version from centre.fleet") == 3
+        centre.database.run("select centre.replaced('baotou-017')")
+        centre.hears(Kiosk().say(a_config(1)))
+        assert centre.value("select config_version from centre.fleet") == 1
+
+    def test_what_holds_now_stays_however_old_it_is(self, centre, kiosk):
+        """And not what came after it, but was said before."""
+        states = [kiosk.say(a_birth(session)) for session in (7, 8)]
+        settings = [kiosk.say(a_config(version)) for version in (2, 3)]
+        centre.at(NOW - timedelta(days=1000))
+        centre.hears(reversed(states), reversed(settings))
+        centre.database.run("select centre.expire()")
+        assert centre.value("select session from centre.state") == 8
+        assert centre.value("select version from centre.config") == 3
 
     def test_one_that_says_nothing_is_silent(self, centre, kiosk):
         centre.at(NOW - timedelta(minutes=16))
@@ -565,6 +825,7 @@ class TestRights:
             "select centre.expire()",
             "select centre.settle('baotou-017')",
             "select centre.replaced('baotou-017')",
+            "select centre.forget('baotou-017')",
             "create table centre.mine ()",
         ):
             with pytest.raises(SqlError, match="permission denied"):
@@ -601,3 +862,14 @@ def test_an_admitted_loss_is_settled_in_the_end(centre, kiosk):
     row = centre.row("select settled, missing, centre.size(k.numbers) from centre.loss "
                      "join centre.kiosk k using (kiosk, settled)")  # fmt: skip
     assert row == {"settled": 5, "missing": 0, "size": 7}
+
+
+def test_admitted_losses_are_kept_until_they_are_settled(centre, kiosk):
+    centre.at(NOW - timedelta(days=1000))
+    centre.hears(kiosk.say(a_health()))
+    kiosk.lose(5)
+    centre.hears(kiosk.say(a_gap(2, 3, 2)))
+    centre.database.run("select centre.expire()")
+    assert centre.value("select count(*) from centre.gap") == 1
+    centre.database.run("select centre.settle('baotou-017')", "select centre.expire()")
+    assert centre.value("select count(*) from centre.gap") == 0
