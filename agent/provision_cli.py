@@ -58,9 +58,8 @@ def install(
     chain = Chain.read(_content(certificate))
     trusted = None if roots is None else read_certificates(_content(roots), limit=MAX_ROOTS)
     with _identity(settings) as folder:
-        chain.check(
-            kiosk=settings.kiosk.id, roots=folder.roots() if trusted is None else trusted, now=now
-        )
+        present = folder.lasting_roots() if trusted is None else trusted
+        chain.check(kiosk=settings.kiosk.id, roots=present, now=now)
         folder.install(chain, trusted)
     typer.echo(f"{settings.kiosk.id}: serial {chain.serial}, good until {chain.not_after:%Y-%m-%d}")
     if now is None:
@@ -68,6 +67,8 @@ def install(
     tls = settings.link.tls
     if tls is None or tls.certificate is not None:
         typer.echo("it is not used yet: the settings need an empty table [link.tls]", err=True)
+    if trusted is not None and tls is not None and tls.ca is not None:
+        typer.echo("the roots are not used: the settings name others ([link.tls] ca)", err=True)
 
 
 @provision_app.command()

@@ -13,10 +13,11 @@ import datetime as dt
 import errno
 import ipaddress
 import json
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -104,10 +105,12 @@ class CertificateAuthority:
                 files.create(making / KEY_FILE, f"{sealed}\n".encode(), mode=0o600)
                 files.create(making / ROOT_FILE, root.public_bytes(Encoding.PEM))
                 IssuedIndex(making).create()
+                _sync(making)
                 making.rename(folder)
             except BaseException:
                 shutil.rmtree(making)
                 raise
+            _sync(folder.parent)
         except OSError as error:
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
                 msg = f"{folder} is not empty, and nothing in it is overwritten"
@@ -147,6 +150,7 @@ class CertificateAuthority:
         role: Role = "kiosk",
         name: str | None = None,
         days: int = DEVICE_DAYS,
+        same_key: bool = False,
     ) -> bytes:
         """Return a client's certificate and what is between it and the root, in PEM.
 
@@ -158,6 +162,7 @@ class CertificateAuthority:
             role: what its owner is.
             name: whose request it must be; default: whoever it names.
             days: how long it is valid.
+            same_key: whether a revoked certificate may have the same key.
 
         Raises:
             RequestError: the request is not good, or not by the one who was expected.
@@ -168,12 +173,19 @@ class CertificateAuthority:
         if name is not None and subject != subject_name(name, role):
             msg = f"the request is for {subject!r}, not for {name!r}"
             raise RequestError(msg)
-        return self._issue(subject, role, key, days, _CLIENT)
+        return self._issue(subject, role, key, days, _CLIENT, same_key=same_key)
 
     def sign_server(
-        self, csr_pem: bytes, hosts: Sequence[str], *, days: int = DEVICE_DAYS
+        self,
+        csr_pem: bytes,
+        hosts: Sequence[str],
+        *,
+        days: int = DEVICE_DAYS,
+        same_key: bool = False,
     ) -> bytes:
         """Return the certificate of a server that clients call by these names or addresses.
+
+        ``days`` and ``same_key`` are as with :meth:`sign`.
 
         Raises:
             RequestError: the request is not good, or a host is none.
@@ -181,14 +193,15 @@ class CertificateAuthority:
         """
         _, key = read_request(csr_pem)
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-        return self._issue(hosts[0][:MAX_COMMON_NAME], "server", key, days, _SERVER, names)
+        name = hosts[0][:MAX_COMMON_NAME]
+        return self._issue(name, "server", key, days, _SERVER, names, same_key=same_key)
 
     def issued(self) -> list[Issued]:
         """Return everything that was issued, oldest first."""
         return self._index.all()
 
     def revoke(self, who: str) -> list[Issued]:
-        """Revoke a certificate by its serial, or all valid ones of a name; returns them.
+        """Revoke a certificate by its serial, or all valid ones of a client; returns them.
 
         Only a new :meth:`crl` at the broker makes it count.
 
@@ -241,8 +254,11 @@ class CertificateAuthority:
         key: ec.EllipticCurvePublicKey,
         days: int,
         *purpose: x509.ExtensionType,
+        same_key: bool,
     ) -> bytes:
         now = self._valid_now()
+        if not same_key:
+            check_not_revoked(key, self._index.all())
         builder = (
             x509.CertificateBuilder()
             .subject_name(
@@ -297,6 +313,23 @@ def read_root(folder: Path) -> x509.Certificate:
     except (ConsoleError, ValueError) as error:
         msg = f"{folder} is no CA, or it is damaged: {error}; kioskctl ca init makes one"
         raise AuthorityError(msg) from None
+
+
+def check_not_revoked(key: ec.EllipticCurvePublicKey, issued: Iterable[Issued]) -> None:
+    """Raise :class:`RequestError` where a revoked certificate has this key.
+
+    Who has the key would come in again, under a serial that no revocation list holds.
+    """
+    for entry in issued:
+        if entry.revoked is None:
+            continue
+        if x509.load_pem_x509_certificate(entry.pem).public_key() == key:
+            msg = (
+                f"the request is for the key of a revoked certificate ({entry.serial}, "
+                f"{entry.name}): whoever has that key would come in again; have a new key made, or "
+                "take kioskctl ca sign --same-key where it cannot have left its TPM"
+            )
+            raise RequestError(msg)
 
 
 def subject_name(asked: str, role: Role) -> str:
@@ -355,6 +388,15 @@ def _root_certificate(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .sign(key, hashes.SHA256())
     )
+
+
+def _sync(folder: Path) -> None:
+    """Make what was written or renamed in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _authority(root: x509.Certificate) -> x509.AuthorityKeyIdentifier:

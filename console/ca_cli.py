@@ -90,6 +90,13 @@ def ca_sign(
         bool,
         typer.Option("--again", help="Even where the name has a certificate in force: a new key."),
     ] = False,
+    same_key: Annotated[
+        bool,
+        typer.Option(
+            "--same-key",
+            help="Even where a revoked certificate has this key: it cannot have left its TPM.",
+        ),
+    ] = False,
     out: Out,
 ) -> None:
     """Sign a request; of what it asks for only the key and the name count."""
@@ -104,12 +111,12 @@ def ca_sign(
     content = files.read(request, limit=MAX_REQUEST_BYTES)
     authority = _open(folder)
     if server:
-        pem = authority.sign_server(content, server, days=days)
+        pem = authority.sign_server(content, server, days=days, same_key=same_key)
     else:
         wanted = cast("Role", role)
         if not again:
             _check_free(authority, subject_name(read_request(content)[0], wanted))
-        pem = authority.sign(content, role=wanted, days=days)
+        pem = authority.sign(content, role=wanted, days=days, same_key=same_key)
     files.save(out, pem)
     made = next(entry for entry in reversed(authority.issued()) if entry.pem == pem)
     terminal.print_plain(f"{made.serial} {made.name} as {made.role} until {day(made.not_after)}")
@@ -122,7 +129,7 @@ def ca_sign(
 
 @app.command("revoke")
 def ca_revoke(
-    who: Annotated[str, typer.Argument(help="A serial, or a name: all that it has.")],
+    who: Annotated[str, typer.Argument(help="A serial, or the name of a client: all that it has.")],
     *,
     folder: Folder = DEFAULT_FOLDER,
 ) -> None:

@@ -36,7 +36,7 @@ class Issued:
     """A certificate; times are seconds since 1970."""
 
     serial: str
-    """In hexadecimal, upper case: no name can be mistaken for one."""
+    """In hexadecimal, upper case, some forty random digits: no name is one by chance."""
     name: str
     role: Role
     not_before: int
@@ -87,17 +87,24 @@ class IssuedIndex:
     def revoke(self, who: str, now: int) -> list[Issued]:
         """Revoke one certificate by its serial, or all valid ones of a name; returns them.
 
+        A serial may be written as other tools do. A server's certificate is revoked by its serial
+        alone: a broker may have the name of a kiosk.
+
         Raises:
             AuthorityError: there is none.
         """
+        serial = who.replace(":", "").upper().lstrip("0")
         with self._open() as database:
             rows = database.execute(
-                "UPDATE issued SET revoked = :now WHERE revoked IS NULL AND "
-                "(serial = :who OR name = :who AND not_after > :now) RETURNING *",
-                {"who": who, "now": now},
+                "UPDATE issued SET revoked = :now WHERE revoked IS NULL AND (serial = :serial "
+                "OR name = :who AND role <> 'server' AND not_after > :now) RETURNING *",
+                {"serial": serial, "who": who, "now": now},
             ).fetchall()
         if not rows:
-            msg = f"no certificate in force has the name or the serial {who!r}"
+            msg = (
+                f"no certificate in force has the name or the serial {who!r}; that of a server is "
+                "revoked by its serial"
+            )
             raise AuthorityError(msg)
         return [Issued(*row) for row in rows]
 
@@ -116,7 +123,8 @@ class IssuedIndex:
             raise AuthorityError(msg)
         try:
             with closing(sqlite3.connect(self._path, timeout=10)) as database:
-                database.execute("PRAGMA synchronous = FULL")
+                # With less, a power cut can bring back the journal, and take back what was told.
+                database.execute("PRAGMA synchronous = EXTRA")
                 with database:
                     yield database
         except sqlite3.Error as error:

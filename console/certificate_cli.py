@@ -21,7 +21,7 @@ def renew(
     ca: Folder = DEFAULT_FOLDER,
     present_ca: Annotated[
         Path | None,
-        typer.Option(help="The CA of the certificates that they have now; default: the same."),
+        typer.Option(help="Another CA of certificates that they have now."),
     ] = None,
     days: Days = 730,
     sending: Sending,
@@ -36,7 +36,8 @@ def renew(
     settings = terminal.settings_of(context)
     read_root(ca)  # where there is no CA, nobody is asked for its passphrase
     authority = CertificateAuthority.open(ca, ask(f"the CA {ca}"))
-    issued = IssuedIndex(present_ca or ca).all()
+    # Both: on a second run some have their new certificate already.
+    issued = [entry for one in {ca, present_ca or ca} for entry in IssuedIndex(one).all()]
     renew_all(settings, kiosk, authority, issued=issued, days=days, sending=sending, fleet=fleet)
 
 

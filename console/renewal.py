@@ -11,7 +11,7 @@ from cryptography import x509
 
 from console import files, terminal
 from console.arguments import checked
-from console.ca import CertificateAuthority
+from console.ca import CertificateAuthority, check_not_revoked
 from console.ca_index import Issued
 from console.ca_request import read_request
 from console.dispatch import ask_before_all, deliver, drafts_of, finish, keys_of
@@ -99,7 +99,9 @@ def renew(
             if (entry.name, entry.role) == (one.kiosk, "kiosk") and entry.valid_at(now)
         ]
         try:
-            chain = authority.sign(_checked(one, known), name=one.kiosk, days=days)
+            csr = _checked(one, known)
+            check_not_revoked(read_request(csr)[1], issued)  # by the CA before, too
+            chain = authority.sign(csr, name=one.kiosk, days=days)
             drafts.append(_draft(one.kiosk, chain, sending))
         except ConsoleError as error:
             if len(asked) == 1:

@@ -18,6 +18,7 @@ from telemetry.transport import (
     NotAuthorisedError,
     PassingTlsError,
     RefusedError,
+    TlsDatesError,
     TlsError,
     TlsOptions,
     UnreachableError,
@@ -283,7 +284,7 @@ def _not_trusted(where: str, error: ssl.SSLCertVerificationError) -> TlsError:
     if error.verify_code not in _DATES:
         return TlsError(msg)
     now = format_time(datetime.now(UTC))
-    return PassingTlsError(
+    return TlsDatesError(
         f"{msg} by this machine's clock ({now}); where that is wrong, time synchronisation mends it"
     )
 

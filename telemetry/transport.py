@@ -5,7 +5,8 @@ LinkError                     there is no line to the broker, or not any more
 ├── LineLostError             it stood and broke: cut, reset, silent
 │   └── HungUpError           the broker closed it and did not say why
 ├── TlsError                  the broker's certificate is not trusted, or our files are unusable
-│   └── PassingTlsError       it may pass by itself: our clock is wrong, the broker just stops
+│   └── PassingTlsError       it may pass by itself: the broker just stops
+│       └── TlsDatesError     or our clock is wrong: by it, the broker's certificate is not valid
 ├── NotAuthorisedError        user name, password, client certificate or a right is missing
 ├── SessionTakenError         another client connected with the same client id
 ├── ServerBusyError           the broker is overloaded, shutting down or out of quota
@@ -55,12 +56,16 @@ class TlsError(LinkError):
 
 
 class PassingTlsError(TlsError):
-    """It may pass by itself: our clock is wrong, or the broker went down in the handshake.
+    """It may pass by itself: our clock is wrong, or the broker went down in the handshake."""
+
+    retryable = True
+
+
+class TlsDatesError(PassingTlsError):
+    """By our clock the broker's certificate is not valid yet, or not any more.
 
     A kiosk that starts in 1970 has to try again until its clock is right.
     """
-
-    retryable = True
 
 
 class NotAuthorisedError(LinkError):

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -27,6 +28,7 @@ _ECDSA_AND_NULL = bytes.fromhex("300c06082a8648ce3d0403020500")
 _REQUEST = b"-----BEGIN CERTIFICATE REQUEST-----\n%b-----END CERTIFICATE REQUEST-----\n"
 _SKEW = timedelta(minutes=5)
 """How far the clock of whoever signed may be ahead of ours."""
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 def new_key() -> bytes:
@@ -158,13 +160,15 @@ class Chain:
         Raises:
             CertificateError: there is no saying.
         """
-        key = software_key(key_pem)
-        if key is not None:
-            return bool(self.leaf.public_key() == key.public_key())
-        if request is None:
+        owner = software_key(key_pem) or (read_request(request) if request else None)
+        if owner is None:
             msg = "the device key is in hardware, and its request (device.csr) is not beside it"
             raise CertificateError(msg)
-        return bool(self.leaf.public_key() == read_request(request).public_key())
+        try:
+            return bool(self.leaf.public_key() == owner.public_key())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            msg = f"the certificate, or the request, is of a key that is of no use here: {error}"
+            raise CertificateError(msg) from None
 
     def check(self, *, kiosk: str, roots: Sequence[x509.Certificate], now: datetime | None) -> None:
         """Find what is wrong with it before a broker does.
@@ -184,49 +188,82 @@ class Chain:
         self._check_usage()
         if now is not None:
             self._check_dates(now)
-        if roots and not self._leads_to(roots):
-            msg = (
-                f"it was issued by {self.leaf.issuer.rfc4514_string()}, and none of the roots "
-                "vouches for that; intermediates belong below it in the file"
-            )
-            raise CertificateError(msg)
+        if roots:
+            self._check_roots(roots, now)
 
     def _check_usage(self) -> None:
-        try:
-            usage = self.leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        except (x509.ExtensionNotFound, ValueError):
-            return
-        if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+        purposes = _extension(self.leaf, x509.ExtendedKeyUsage)
+        if purposes is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
             msg = "it is not for clients (extended key usage): brokers would refuse it"
+            raise CertificateError(msg)
+        usage = _extension(self.leaf, x509.KeyUsage)
+        if usage is not None and not usage.digital_signature:
+            msg = "it is not for signatures (key usage): brokers would refuse it"
             raise CertificateError(msg)
 
     def _check_dates(self, now: datetime) -> None:
         for one in self.certificates:
-            who = one.subject.rfc4514_string()
-            if one.not_valid_after_utc <= now:
-                msg = f"{who} expired at {format_time(one.not_valid_after_utc)}"
-                raise CertificateError(msg)
-            if one.not_valid_before_utc > now + _SKEW:
-                begin = format_time(one.not_valid_before_utc)
-                msg = f"{who} is not valid before {begin}, and it is {format_time(now)}"
-                raise CertificateError(msg)
+            if (wrong := _outdated(one, now)) is not None:
+                raise CertificateError(wrong)
 
-    def _leads_to(self, roots: Sequence[x509.Certificate]) -> bool:
-        one, rest = self.leaf, list(self.certificates[1:])
-        while not any(one == root or _issued(root, one) for root in roots):
-            issuer = next((other for other in rest if _issued(other, one)), None)
+    def _check_roots(self, roots: Sequence[x509.Certificate], now: datetime | None) -> None:
+        root = self._root_among([one for one in roots if now is None or not _outdated(one, now)])
+        if root is not None:
+            return
+        if now is not None and (root := self._root_among(roots)) is not None:
+            msg = f"its root is of no use: {_outdated(root, now)}"
+            raise CertificateError(msg)
+        msg = (
+            f"it was issued by {self.leaf.issuer.rfc4514_string()}, and none of the roots "
+            "vouches for that; intermediates belong below it in the file"
+        )
+        raise CertificateError(msg)
+
+    def _root_among(self, roots: Sequence[x509.Certificate]) -> x509.Certificate | None:
+        one, rest, between = self.leaf, list(self.certificates[1:]), 0
+        while True:
+            for root in roots:
+                if one == root or _issued(root, one, between):
+                    return root
+            issuer = next((other for other in rest if _issued(other, one, between)), None)
             if issuer is None:
-                return False
+                return None
             rest.remove(issuer)
+            between += issuer.subject != issuer.issuer  # by RFC 5280, those do not count
             one = issuer
-        return True
 
 
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate, between: int) -> bool:
+    """Whether it did, and may with so many authorities between it and the kiosk."""
+    constraints = _extension(issuer, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        return False
+    usage = _extension(issuer, x509.KeyUsage)
+    if usage is not None and not usage.key_cert_sign:
+        return False
+    if constraints.path_length is not None and constraints.path_length < between:
+        return False
     try:
-        if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-            return False
         certificate.verify_directly_issued_by(issuer)
-    except (x509.ExtensionNotFound, ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def _outdated(one: x509.Certificate, now: datetime) -> str | None:
+    """What its dates say against it."""
+    who = one.subject.rfc4514_string()
+    if one.not_valid_after_utc <= now:
+        return f"{who} expired at {format_time(one.not_valid_after_utc)}"
+    if one.not_valid_before_utc > now + _SKEW:
+        begin = format_time(one.not_valid_before_utc)
+        return f"{who} is not valid before {begin}, and it is {format_time(now)}"
+    return None
+
+
+def _extension(one: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    """Return what it says of this kind; ``None``: nothing, or nothing that can be read."""
+    try:
+        return one.extensions.get_extension_for_class(kind).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError, UnsupportedAlgorithm):
+        return None

@@ -3,11 +3,14 @@
     device.key  device.crt  roots.pem       what the kiosk is known by, and whom it trusts
     device.csr                              of a key that hardware keeps: its certificate request
     next.key    next.csr                    a request is open
-    next.crt    next-roots.pem              on trial
+    next.crt    next-roots.pem              on trial: a certificate, or roots
+    next.crt    next-crt-roots.pem          on trial: a certificate and roots, both or none
 
 Which files there are is all the state there is. ``next.crt`` beside ``next.key`` is on trial, and
-so is ``next-roots.pem``. A trial that is won begins to be taken over with the key: ``next.crt``
-without ``next.key`` is the certificate of ``device.key``. No step looks at a date.
+so is ``next-roots.pem``. Roots that were ordered with a certificate count beside it alone, so that
+one file puts both on trial and takes both back. A trial that is won begins to be taken over with
+the key: ``next.crt`` without ``next.key`` is the certificate of ``device.key``. No step looks at a
+date.
 
 All methods block, and raise ``OSError`` where the disk fails.
 """
@@ -49,6 +52,7 @@ class IdentityFolder:
         self._roots, self._request = path / "roots.pem", path / "device.csr"
         self._next_key, self._next_request = path / "next.key", path / "next.csr"
         self._next_certificate, self._next_roots = path / "next.crt", path / "next-roots.pem"
+        self._joint_roots = path / "next-crt-roots.pem"
         self._given_up = False
         """A trial is lost, also where a disk that fails still holds its files."""
 
@@ -63,7 +67,7 @@ class IdentityFolder:
         else:
             given = self._certificate.exists() and self._key.exists()
             certificate, key = (self._certificate, self._key) if given else (None, None)
-        roots = self._next_roots if new and self._next_roots.exists() else self._roots
+        roots = (self._roots_on_trial if new else None) or self._roots
         return TlsOptions(roots if roots.exists() else None, certificate, key)
 
     def on_trial(self) -> bool:
@@ -71,6 +75,16 @@ class IdentityFolder:
         if self._taken_over or self._given_up:
             return False
         return self._next_certificate.exists() or self._next_roots.exists()
+
+    def roots_on_trial(self) -> bool:
+        """Whether new roots, alone or with a certificate, have to prove themselves."""
+        return self.on_trial() and self._roots_on_trial is not None
+
+    @property
+    def _roots_on_trial(self) -> Path | None:
+        if self._next_certificate.exists() and self._joint_roots.exists():
+            return self._joint_roots
+        return self._next_roots if self._next_roots.exists() else None
 
     @property
     def _taken_over(self) -> bool:
@@ -84,8 +98,13 @@ class IdentityFolder:
 
     def roots(self) -> tuple[x509.Certificate, ...]:
         """Return the roots in use; none: the system's. Raises :class:`CertificateError`."""
-        roots = self.in_use().ca
-        return () if roots is None else read_certificates(_read(roots), limit=MAX_ROOTS)
+        return _read_roots(self.in_use().ca)
+
+    def lasting_roots(self) -> tuple[x509.Certificate, ...]:
+        """Return the roots that :meth:`install` leaves in force, as :meth:`roots` does."""
+        if self._taken_over:
+            return self.roots()
+        return _read_roots(self._roots if self._roots.exists() else None)
 
     @property
     def has_key(self) -> bool:
@@ -131,7 +150,7 @@ class IdentityFolder:
     def install(self, chain: Chain, roots: Sequence[x509.Certificate] | None) -> None:
         """Put a certificate in force at once, and roots where they are given.
 
-        What was on trial is dropped: a person on site has the last word.
+        An open request, and what was on trial, is dropped: a person on site has the last word.
 
         Raises:
             CertificateError: it does not belong to the kiosk's key.
@@ -144,6 +163,7 @@ class IdentityFolder:
         if not chain.is_for(_read(self._key), _read_if_there(self._request)):
             raise CertificateError(_ANOTHER_KEY)
         self._drop_trial()
+        self._drop_request()
         if roots is not None:
             write_atomically(self._roots, write_certificates(roots))
         write_atomically(self._certificate, chain.pem)
@@ -205,7 +225,8 @@ class IdentityFolder:
                 raise CertificateError(msg)
         self._drop_trial()  # one that was given up while the disk failed
         if roots is not None:
-            write_atomically(self._next_roots, write_certificates(roots))
+            place = self._next_roots if chain is None else self._joint_roots
+            write_atomically(place, write_certificates(roots))
         if chain is not None:
             write_atomically(self._next_certificate, chain.pem)
         self._given_up = False
@@ -223,8 +244,17 @@ class IdentityFolder:
             self._drop_trial()
 
     def settle(self) -> None:
-        """Finish what a power cut interrupted; a trial stays one."""
+        """Finish what a power cut interrupted; a trial stays one.
+
+        What is open for a key that hardware does not have any more goes: it would put the old key
+        in the place of the new one.
+        """
+        if not self._next_certificate.exists():
+            _remove(self._joint_roots)  # one half of an order
         if self._next_key.exists():
+            if self._hardware_was_changed():
+                self._drop_trial()
+                self._drop_request()
             return
         if self._next_certificate.exists():
             chain = Chain.read(_read(self._next_certificate))
@@ -234,17 +264,29 @@ class IdentityFolder:
             self._finish()
         _remove(self._next_request)
 
+    def _hardware_was_changed(self) -> bool:
+        """Whether a request is open for another key than the one that hardware keeps now."""
+        if not (self._key.exists() and self._request.exists()):  # damaged, it looks like hardware's
+            return False
+        key = _read(self._key)
+        return key != _read(self._next_key) and software_key(key) is None
+
     def _finish(self) -> None:
         """Take over what belongs to the key that is in force already."""
-        if self._next_roots.exists():
-            _move(self._next_roots, self._roots)
+        if roots := self._roots_on_trial:
+            _move(roots, self._roots)
         if self._next_certificate.exists():
             _move(self._next_certificate, self._certificate)
             _remove(self._next_request)
 
     def _drop_trial(self) -> None:
         _remove(self._next_certificate)
+        _remove(self._joint_roots)
         _remove(self._next_roots)
+
+    def _drop_request(self) -> None:
+        _remove(self._next_key)
+        _remove(self._next_request)
 
     def _request_of_key(self, kiosk: str) -> bytes:
         key = software_key(_read(self._key))
@@ -266,6 +308,10 @@ def _read(path: Path) -> bytes:
         msg = f"{path}: larger than {MAX_FILE_BYTES} bytes"
         raise OSError(msg)
     return content
+
+
+def _read_roots(path: Path | None) -> tuple[x509.Certificate, ...]:
+    return () if path is None else read_certificates(_read(path), limit=MAX_ROOTS)
 
 
 def _read_if_there(path: Path) -> bytes | None:

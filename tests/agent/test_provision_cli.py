@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agent.errors import CertificateError
-from agent.provision.certificate import make_request
+from agent.provision.certificate import Chain, make_request
+from agent.provision.folder import IdentityFolder
 from agent.provision_cli import provision_app
 from agent.service_user import service_user
 from tests.support.authority import Authority, new_key
@@ -117,6 +118,35 @@ def test_certificate_that_the_settings_do_not_use(box: Box, root: Authority):
     box.settings.write_text(box.settings.read_text().replace("[link.tls]", ""))
     csr = box.provision("request").stdout.encode()
     assert "empty table [link.tls]" in box.provision("install", box.file(root.sign(csr))).stderr
+
+
+def test_roots_that_the_settings_do_not_use(box: Box, root: Authority, tmp_path: Path):
+    """Where the settings name others, an engineer who installs roots is told so."""
+    box.settings.write_text(f'{box.settings.read_text()}ca = "/etc/other.pem"\n')
+    signed = box.file(root.sign(box.provision("request").stdout.encode()))
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(root.pem)
+    assert "[link.tls] ca" in box.provision("install", signed, "--roots", roots).stderr
+    assert "[link.tls] ca" not in box.provision("install", signed).stderr
+
+
+@pytest.mark.parametrize("won", [False, True], ids=["on trial", "half taken over"])
+def test_roots_on_trial_end_with_an_installation(box: Box, root: Authority, *, won: bool):
+    """A certificate has to be of a root that is still trusted after it."""
+    new, folder = Authority("New root"), IdentityFolder(box.folder / "state")
+    first = Chain.read(root.sign(folder.first_request("k-17")))
+    folder.install(first, [root.certificate])
+    renewed = Chain.read(root.sign(folder.next_request("k-17").csr.encode()))
+    folder.begin_trial(renewed, [root.certificate, new.certificate])
+    if won:  # and the power failed
+        (folder.path / "next.key").replace(folder.path / "device.key")
+    signed = box.file(new.sign(folder.first_request("k-17")))
+    if not won:
+        assert "none of the roots" in box.refused("install", signed)
+        assert folder.on_trial()
+        return
+    assert box.provision("install", signed).exit_code == 0
+    assert box.status()["problem"] is None
 
 
 def test_folder_cannot_be_made(box: Box):

@@ -3,6 +3,9 @@
 import datetime as dt
 import ipaddress
 import json
+import os
+import re
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -66,6 +69,10 @@ def request(name, key=None, *, names=None, algorithm=None, extensions=()):
 
 def sha256_request(name, key=None, **more):
     return request(name, key, algorithm=hashes.SHA256(), **more)
+
+
+def _with_colons(serial):
+    return ":".join(re.findall("..", serial.zfill(40)))
 
 
 def common_name(certificate):
@@ -243,6 +250,59 @@ def test_revoked_certificates_are_on_the_list(authority, calendar):
         authority.revoke("k-2")
 
 
+@pytest.mark.parametrize("write", [str.lower, lambda serial: f"00{serial}", _with_colons])
+def test_a_serial_as_other_tools_write_it(authority, write):
+    """In lower case, with zeros in front, or a colon after each byte."""
+    authority.sign(sha256_request("k-1"))
+    [issued] = authority.issued()
+    assert [one.serial for one in authority.revoke(write(issued.serial))] == [issued.serial]
+
+
+def test_a_broker_may_have_a_kiosks_name(authority):
+    """Who revokes that kiosk does not mean the broker, whose certificate has a serial."""
+    authority.sign_server(make_request("x")[1], ["north"])
+    with pytest.raises(AuthorityError, match="that of a server is revoked by its serial"):
+        authority.revoke("north")
+    authority.sign(sha256_request("north"))
+    assert [one.role for one in authority.revoke("north")] == ["kiosk"]
+    assert [one.role for one in authority.revoke(authority.issued()[0].serial)] == ["server"]
+
+
+def test_a_revoked_key_is_not_signed_again(authority):
+    """Whoever has it would come in under a new serial; for whom else, a person says so."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    authority.sign(sha256_request("k-1", key))
+    authority.revoke("k-1")
+    again = sha256_request("k-2", key)
+    for sign in (authority.sign, lambda csr: authority.sign_server(csr, ["broker"])):
+        with pytest.raises(RequestError, match=r"key of a revoked certificate \(.*, k-1\)"):
+            sign(again)
+    assert len(authority.issued()) == 1
+    assert authority.sign(again, same_key=True)
+    authority.sign(sha256_request("k-1"))
+
+
+def test_what_was_told_outlives_a_power_cut(folder, tmp_path, monkeypatch):
+    """A new CA is in its folder's folder for good, and what SQLite committed stays so."""
+    synced, modes, connect = set(), [], sqlite3.connect
+
+    class Connection(sqlite3.Connection):
+        def close(self):
+            modes.append(self.execute("PRAGMA synchronous").fetchone()[0])
+            super().close()
+
+    def fsync(descriptor):
+        synced.add((os.fstat(descriptor).st_ino, folder.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *words, **more: connect(*words, factory=Connection, **more)
+    )
+    CertificateAuthority.create(folder, "Kiosks", SECRET).sign(sha256_request("k-1"))
+    assert {(folder.stat().st_ino, False), (tmp_path.stat().st_ino, True)} <= synced
+    assert set(modes) == {3}  # EXTRA
+
+
 def test_a_ca_is_opened_with_its_passphrase_alone(authority, folder, calendar):
     """It goes on where it was; the key's file gives nothing away."""
     authority.sign(sha256_request("k-1"))
@@ -305,7 +365,7 @@ def test_rights_follow_from_what_is_in_force(authority, calendar):
     authority.revoke("k-2")
     authority.sign(make_request("k-2")[1])
     authority.sign_server(make_request("broker")[1], ["k-9"])
-    authority.revoke("k-9")
+    authority.revoke(authority.issued()[-1].serial)
 
     def users():
         text = mosquitto_acl(authority.issued(), "kiosk/v1", calendar.now.timestamp())
@@ -354,8 +414,11 @@ async def test_from_a_request_to_the_brokers_files(kioskctl, tmp_path):
         ("broker.example", "valid"),
     ]
     assert "revoked before" not in signed.errors + server.errors
-    again = await ca("sign", "wang.csr", "--role", "operator", "--out", "wang.pem")
-    assert again.code == 0
+    words = ("sign", "wang.csr", "--role", "operator", "--out", "wang.pem")
+    refused = await ca(*words)
+    assert (refused.code, "--same-key" in refused.errors) == (2, True)
+    again = await ca(*words, "--same-key")
+    assert again.code == 0, again.errors
     assert "operator.wang was revoked before: the broker needs a new acl and crl" in again.errors
     shown = await kioskctl("--lang", "zh", "ca", "list")
     assert "已吊销" in shown.out

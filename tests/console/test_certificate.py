@@ -217,3 +217,38 @@ async def test_moving_to_a_new_ca(broker, li, ca, kioskctl, key_file):
         done = await kioskctl(*words, "--present-ca", "ca", **secret)
     assert done.code == 0, done.errors
     assert [one.pem.decode() for one in await asyncio.to_thread(new.issued)] == kiosk.installed
+
+
+async def test_moving_to_a_new_ca_a_second_time(broker, li, ca, kioskctl, key_file):
+    """Who has moved already has a certificate of the new CA, and vouches with the key of that."""
+    folder, present = kioskctl.folder, new_key()
+    new = await asyncio.to_thread(CertificateAuthority.create, folder / "new", "New", SECRET)
+    await asyncio.to_thread(new.sign, make_request(present, "k-1"))
+    csr = make_request(new_key(), "k-1")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, present))
+    words = ("certificate", "renew", "k-1", "--ca", "new", "--present-ca", "ca", "--key", key_file)
+    async with Renewed(broker.port, li, answer).online():
+        done = await kioskctl(*words, KIOSKCTL_PASSPHRASE_FILE=str(folder / "secret"))
+    assert done.code == 0, done.errors
+
+
+@pytest.mark.parametrize("moving", [False, True], ids=["same CA", "new CA"])
+async def test_old_answer_with_a_key_that_was_revoked(
+    broker, li, ca, kioskctl, key_file, *, moving
+):
+    """The broker kept it; a key that vouched for it is in force, and somebody else has that key."""
+    folder, before, stolen = kioskctl.folder, new_key(), new_key()
+    await asyncio.to_thread(ca.sign, make_request(before, "k-1"))
+    csr = make_request(stolen, "k-1")
+    answer = CertificateRequested(csr=csr.decode(), proof=prove(csr, before))
+    await asyncio.to_thread(ca.sign, csr)
+    issued = await asyncio.to_thread(ca.issued)
+    await asyncio.to_thread(ca.revoke, issued[1].serial)
+    await asyncio.to_thread(CertificateAuthority.create, folder / "new", "New", SECRET)
+    cas = ("--ca", "new", "--present-ca", "ca") if moving else ("--ca", "ca")
+    words = ("certificate", "renew", "k-1", *cas, "--key", key_file)
+    async with Renewed(broker.port, li, answer).online() as kiosk:
+        done = await kioskctl(*words, KIOSKCTL_PASSPHRASE_FILE=str(folder / "secret"))
+    assert done.code == 2
+    assert "k-1: the request is for the key of a revoked certificate" in done.errors
+    assert kiosk.installed == []

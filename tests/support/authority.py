@@ -31,11 +31,24 @@ def _named(name: str) -> x509.Name:
 class Authority:
     """Signs. ``above``: the authority that signs this one's certificate; none: it is a root."""
 
-    def __init__(self, name: str, above: "Authority | None" = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        above: "Authority | None" = None,
+        *,
+        since: datetime | None = None,
+        days: float = 3650,
+        path_length: int | None = None,
+    ) -> None:
         self._key = new_key()
         self.name = _named(name)
         self.certificate = (above or self)._certificate(
-            self.name, self._key.public_key(), days=3650, usage=None
+            self.name,
+            self._key.public_key(),
+            days=days,
+            since=since,
+            usage=None,
+            path_length=path_length,
         )
 
     @property
@@ -50,12 +63,18 @@ class Authority:
         days: float = 90,
         since: datetime | None = None,
         usage: ObjectIdentifier = CLIENT,
+        key_usage: x509.KeyUsage | None = None,
     ) -> bytes:
         """Sign a request (PEM), made out to whom it names, or somebody else."""
         read = x509.load_pem_x509_csr(request)
         subject = read.subject if name is None else _named(name)
         certificate = self._certificate(
-            subject, read.public_key(), days=days, since=since, usage=usage
+            subject,
+            read.public_key(),
+            days=days,
+            since=since,
+            usage=usage,
+            key_usage=key_usage,
         )
         return certificate.public_bytes(Encoding.PEM)
 
@@ -92,6 +111,8 @@ class Authority:
         days: float,
         since: datetime | None = None,
         usage: ObjectIdentifier | None,
+        path_length: int | None = None,
+        key_usage: x509.KeyUsage | None = None,
     ) -> x509.Certificate:
         since = since or datetime.now(UTC) - timedelta(days=1)
         own = self._key.public_key()
@@ -103,12 +124,14 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(since)
             .not_valid_after(since + timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=usage is None, path_length=None), critical=True)
+            .add_extension(x509.BasicConstraints(usage is None, path_length), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(own), critical=False)
         )
         if usage is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        if key_usage is not None:
+            builder = builder.add_extension(key_usage, critical=True)
         if usage == SERVER:
             names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))])
             builder = builder.add_extension(names, critical=False)

@@ -62,7 +62,7 @@ class RenewedKiosk:
     """A link with a provisioned identity, and who renews it; boots anew as often as it must."""
 
     def __init__(self, folder: Path) -> None:
-        self.authority = Authority("Root")
+        self.authority = Authority("Root", since=START - timedelta(days=1))
         self.clock = ManualClock()
         self.broker = FakeBroker(self.clock)
         self.gate = Gate(self.broker)
@@ -110,9 +110,10 @@ class RenewedKiosk:
             reconnect=self._reconnect,
             clock=self.clock,
         )
+        self.renewing = asyncio.create_task(renewal.run())
         tasks = [
             asyncio.create_task(outbox.run()),
-            asyncio.create_task(renewal.run()),
+            self.renewing,
             asyncio.create_task(self._pass_time()),
         ]
         try:

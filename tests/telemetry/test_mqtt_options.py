@@ -27,8 +27,8 @@ from telemetry.transport import (
     LineLostError,
     LinkError,
     NotAuthorisedError,
-    PassingTlsError,
     RefusedError,
+    TlsDatesError,
     TlsError,
     TlsOptions,
     UnreachableError,
@@ -190,7 +190,7 @@ async def test_dates_by_our_clock(
     files = authority.broker(tmp_path / "b", since=datetime.now(UTC) + timedelta(days=days))
     broker = start_mosquitto(tls=files)
     with pytest.raises(
-        PassingTlsError, match=rf"{said} by this machine's clock \(2\d{{3}}-"
+        TlsDatesError, match=rf"{said} by this machine's clock \(2\d{{3}}-"
     ) as error:
         await connect(broker.port, tls=TlsOptions(files.ca))
     assert error.value.retryable

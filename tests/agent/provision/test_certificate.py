@@ -19,6 +19,30 @@ from agent.provision.certificate import (
 from tests.support.authority import SERVER, Authority
 
 NOW = datetime.now(UTC)
+SM2_ROOT = b"""\
+-----BEGIN CERTIFICATE-----
+MIIBdDCCARmgAwIBAgIUCQ6hDeYFQPNJLb1/0871+I25hzwwCgYIKoEcz1UBg3Uw
+DjEMMAoGA1UEAwwDU00yMCAXDTI2MTEyODA0MTA1OFoYDzIxMjYxMTA0MDQxMDU4
+WjAOMQwwCgYDVQQDDANTTTIwWTATBgcqhkjOPQIBBggqgRzPVQGCLQNCAAQQb26C
+Kd0XHEPue9YVcAFoEmRd1OxxhqpvxuShSn9GwxLWiz7oBzyObrp0dw0OMR94TYe/
+/sDWFPuAwr3K7GRMo1MwUTAdBgNVHQ4EFgQUui2VTuseYSTv87cjtszrfgvRlkYw
+HwYDVR0jBBgwFoAUui2VTuseYSTv87cjtszrfgvRlkYwDwYDVR0TAQH/BAUwAwEB
+/zAKBggqgRzPVQGDdQNJADBGAiEAiLYftoaZ3KBgPl685ca2wZGMm0ALWFLpNBbn
+D4hWpDwCIQCdLgy6P/Z7UatSmuC0RxuLFfDl1qxhz+f09Mq34RR4QA==
+-----END CERTIFICATE-----
+"""
+"""CN=SM2, on a curve that the cryptography library does not know."""
+KEY_AGREEMENT_ALONE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=True,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +89,7 @@ def test_without_roots_the_broker_judges(root: Authority, request_pem: bytes):
     [
         ({"name": "k2"}, "made out to CN=k2, and this is k1"),
         ({"usage": SERVER}, "not for clients"),
+        ({"key_usage": KEY_AGREEMENT_ALONE}, "not for signatures"),
         ({"since": NOW - timedelta(days=100)}, "expired at"),
         ({"since": NOW + timedelta(days=1)}, "not valid before"),
     ],
@@ -78,6 +103,48 @@ def test_of_another_authority(root: Authority, request_pem: bytes):
     """Also one that has the same name."""
     with pytest.raises(CertificateError, match="none of the roots vouches"):
         check(Authority("Root").sign(request_pem), root)
+
+
+@pytest.mark.parametrize(
+    ("since", "wrong"),
+    [
+        (NOW - timedelta(days=11), "its root is of no use: CN=Old root expired at"),
+        (NOW + timedelta(days=1), "its root is of no use: CN=Old root is not valid before"),
+    ],
+)
+def test_of_a_root_that_is_out_of_date(
+    root: Authority, request_pem: bytes, since: datetime, wrong: str
+):
+    """Brokers look at its dates as well."""
+    old = Authority("Old root", since=since, days=10)
+    leaf = old.sign(request_pem)
+    with pytest.raises(CertificateError, match=wrong):
+        check(leaf, old, root)
+    check(leaf, old, root, now=None)
+
+
+def test_authorities_below_one_that_allows_none(request_pem: bytes):
+    """A root says how many there may be between it and a kiosk."""
+    none, one = Authority("None", path_length=0), Authority("One", path_length=1)
+    check(none.sign(request_pem), none)
+    for root in (none, one):
+        below = Authority("Below", above=root)
+        leaf = below.sign(request_pem)
+        if root is one:
+            check(leaf + below.pem, root)
+            continue
+        with pytest.raises(CertificateError, match="none of the roots vouches"):
+            check(leaf + below.pem, root)
+
+
+def test_key_of_a_kind_that_is_not_known(request_pem: bytes):
+    """It vouches for nothing, and belongs to nobody."""
+    stranger = Chain.read(SM2_ROOT)
+    leaf = Chain.read(Authority("SM2").sign(request_pem))
+    with pytest.raises(CertificateError, match="none of the roots vouches"):
+        leaf.check(kiosk="k1", roots=[stranger.leaf], now=None)
+    with pytest.raises(CertificateError, match="of no use here"):
+        stranger.is_for(new_key(), None)
 
 
 def test_a_kiosk_is_no_authority(root: Authority, request_pem: bytes):

@@ -159,6 +159,8 @@ def test_install_on_site_ends_a_renewal(
     again.settle()
     assert usable(again) == (chain.pem, root.pem)
     assert not again.on_trial()
+    assert not again.request_is_open
+    assert not (folder.path / "next.key").exists()
 
 
 def test_install_on_site_mends_a_renewal_that_is_damaged(folder: IdentityFolder, root: Authority):
@@ -190,7 +192,10 @@ def test_one_request_is_open_at_a_time(folder: IdentityFolder, mains: Mains):
 def test_trial_survives_power_cuts(
     folder: IdentityFolder, root: Authority, mains: Mains, *, what: str, won: bool
 ):
-    """At each step of beginning a trial and ending it, and again in the life after that."""
+    """At each step of beginning a trial and ending it, and again in the life after that.
+
+    A certificate and roots that were ordered together are on trial, and in force, both or none.
+    """
     new_root, second = Authority("New root"), 0
     before = usable(folder)
     chain = renewed(folder, root) if what != "roots" else None
@@ -208,36 +213,36 @@ def test_trial_survives_power_cuts(
         folder.begin_trial(chain, roots)
         folder.take_over() if won else folder.end_trial()
 
-    def finish() -> None:
+    def finish(later: IdentityFolder) -> None:
         """What the next life of the agent does."""
-        folder.settle()
-        if folder.on_trial():
-            folder.take_over() if won else folder.end_trial()
+        later.settle()
+        if later.on_trial():
+            later.take_over() if won else later.end_trial()
 
     def after() -> None:
-        certificate, trusted = usable(folder)
-        assert certificate in {before[0], new[0]}
-        assert trusted in {before[1], new[1]}
+        later = IdentityFolder(folder.path.parent)
+        assert usable(later) in {before, new}
         mains.cuts = [second]
         try:
-            finish()
+            finish(later)
         except PowerCutError:
             mains.restore()
-            usable(folder)
-            finish()
+            later = IdentityFolder(folder.path.parent)
+            assert usable(later) in {before, new}
+            finish(later)
         mains.cuts = []
-        certificate, trusted = usable(folder)
-        assert certificate in {before[0], new[0]}
-        assert trusted in {before[1], new[1]}
-        assert not folder.on_trial()
-        assert folder.request_is_open is (chain is not None and certificate == before[0])
+        found = usable(later)
+        assert found in {before, new}
+        assert not later.on_trial()
+        assert later.request_is_open is (chain is not None and found == before)
+        assert not (later.path / "next-crt-roots.pem").exists()
         restore()
 
     for second in range(8):  # noqa: B007 - read by what comes after a cut
         assert cut_at_every_step(mains, work, after) > 5
     work()
     assert usable(folder) == (new if won else before)
-    finish()
+    finish(folder)
     assert usable(folder) == (new if won else before)
 
 
@@ -361,6 +366,38 @@ def test_key_in_hardware(tmp_path: Path, root: Authority):
         "roots.pem",
     }
     assert (folder.path / "device.key").read_bytes() == HARDWARE
+
+
+@pytest.mark.parametrize("on_trial", [False, True], ids=["open", "on trial"])
+@pytest.mark.parametrize("key", ["file", "hardware"])
+def test_key_that_was_exchanged_for_one_in_hardware(
+    folder: IdentityFolder, root: Authority, key: str, *, on_trial: bool
+):
+    """What was open for the key before it goes: the next renewal is for the key of now."""
+    if key == "hardware":
+        (folder.path / "device.key").write_bytes(HARDWARE.replace(b"A", b"B"))
+        (folder.path / "device.csr").write_bytes(make_request(new_key(), "k1"))
+    chain = renewed(folder, root)
+    if on_trial:
+        folder.begin_trial(chain, [root.certificate])
+    csr = make_request(new_key(), "k1")
+    (folder.path / "device.key").write_bytes(HARDWARE)
+    (folder.path / "device.csr").write_bytes(csr)
+    again = IdentityFolder(folder.path.parent)
+    again.settle()
+    assert not again.on_trial()
+    assert not again.request_is_open
+    assert again.next_request("k1") == CertificateRequested(csr=csr.decode())
+    assert (folder.path / "device.key").read_bytes() == HARDWARE
+
+
+def test_open_request_outlives_a_key_that_is_damaged(folder: IdentityFolder, root: Authority):
+    """A file that cannot be read is no key in hardware: what is on trial may be all there is."""
+    folder.begin_trial(renewed(folder, root), None)
+    (folder.path / "device.key").write_bytes(b"damaged")
+    folder.settle()
+    assert folder.on_trial()
+    usable(folder)
 
 
 def test_nothing_to_renew(tmp_path: Path):

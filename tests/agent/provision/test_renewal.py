@@ -1,7 +1,6 @@
 """Renewal: what gives a line stays, what does not goes back, whenever the power fails."""
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from agent.provision.renewal import TRIAL_S
 from commands.errors import ActionError
 from contract.actions import CertificateInstall
 from telemetry.settings import TlsSettings
-from telemetry.transport import (
-    UnreachableError,
-)
+from telemetry.transport import TlsDatesError, UnreachableError
 from tests.support.authority import Authority
 from tests.support.clock import START
 from tests.support.configured import PowerCutError
@@ -144,6 +141,84 @@ async def test_settings_that_name_files_of_their_own(kiosk: RenewedKiosk):
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["good", "bad"])
+async def test_trial_ends_when_nobody_waits_for_it(kiosk: RenewedKiosk, *, good: bool):
+    """A command may be cancelled, by a fault elsewhere or its limit: its trial goes on."""
+    kiosk.gate.refusal = UnreachableError("no answer")
+    async with kiosk.life() as renewal:
+        await kiosk.until_online()
+        order = await kiosk.order(renewal)
+        assert order.certificate is not None
+        new = order.certificate.encode()
+        installing = asyncio.create_task(renewal.install(order, say))
+        while new not in kiosk.gate.shown:
+            await asyncio.sleep(0.001)
+        installing.cancel()
+        if good:
+            kiosk.gate.admits.add(new)
+            await renewal.outcome(order)
+        else:
+            with pytest.raises(ActionError, match="not in force: no line within 120 s: no answer"):
+                await renewal.outcome(order)
+        assert await kiosk.until_online() == (new if good else kiosk.old)
+        assert not await asyncio.to_thread(kiosk.files.on_trial)
+
+
+async def on_trial(kiosk: RenewedKiosk, *roots: Authority) -> CertificateInstall:
+    """The power fails as soon as a certificate is on trial; returns its order."""
+    async with kiosk.life() as renewal:
+        order = await kiosk.order(renewal)
+    assert order.certificate is not None
+    chain = Chain.read(order.certificate.encode())
+    trusted = [kiosk.authority.certificate, *(one.certificate for one in roots)]
+    await asyncio.to_thread(kiosk.files.begin_trial, chain, trusted if roots else None)
+    return order
+
+
+async def passes(kiosk: RenewedKiosk, seconds: float) -> None:
+    end = kiosk.clock.monotonic() + seconds
+    while kiosk.clock.monotonic() < end:
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "too late"])
+async def test_start_in_1970_during_a_trial(kiosk: RenewedKiosk, *, late: bool):
+    """What a wrong clock has against the broker says nothing of what is on trial."""
+    order = await on_trial(kiosk)
+    assert order.certificate is not None
+    kiosk.clock.quality = "unsynced"
+    kiosk.gate.admits.clear()
+    kiosk.gate.refusal = TlsDatesError("not yet valid by this machine's clock")
+    async with kiosk.life() as renewal:
+        await passes(kiosk, 4 * TRIAL_S)
+        kiosk.clock.quality = "synced"
+        if late:  # not valid by the right time either: now it counts
+            kiosk.gate.refusal = TlsDatesError("has expired")
+            with pytest.raises(ActionError, match="no line within 120 s: has expired"):
+                await renewal.outcome(order)
+            return
+        kiosk.gate.admits = {kiosk.old, order.certificate.encode()}
+        await renewal.outcome(order)
+        assert await kiosk.until_online() == order.certificate.encode()
+
+
+@pytest.mark.parametrize("what", ["certificate", "roots"])
+async def test_settings_name_other_files_than_those_on_trial(
+    kiosk: RenewedKiosk, tmp_path: Path, what: str
+):
+    """A connection that does not show what is on trial proves nothing of it."""
+    order = await on_trial(kiosk, *([Authority("New root")] if what == "roots" else []))
+    mine = TlsSettings(certificate=tmp_path / "c.pem", key=tmp_path / "k.pem")
+    kiosk.tls = TlsSettings(ca=tmp_path / "ca.pem") if what == "roots" else mine
+    assert order.certificate is not None
+    kiosk.gate.admits.add(order.certificate.encode())
+    async with kiosk.life() as renewal:
+        with pytest.raises(ActionError, match=f"not in force: the settings name the {what}"):
+            await renewal.outcome(order)
+        assert await kiosk.until_online() == kiosk.old
+    assert not await asyncio.to_thread(kiosk.files.on_trial)
+
+
+@pytest.mark.parametrize("good", [True, False], ids=["good", "bad"])
 @pytest.mark.parametrize("step", range(4))
 async def test_power_cut_at_each_step(kiosk: RenewedKiosk, step: int, *, good: bool):
     """The next life ends the trial: a good certificate stays, a bad one goes; a line comes."""
@@ -155,8 +230,10 @@ async def test_power_cut_at_each_step(kiosk: RenewedKiosk, step: int, *, good: b
         if good:
             kiosk.gate.admits.add(new)
         kiosk.mains.cuts = [step]
-        with suppress(ActionError), pytest.raises(PowerCutError):
-            await renewal.install(order, say)
+        installing = asyncio.create_task(renewal.install(order, say))
+        await asyncio.wait({kiosk.renewing})
+        assert isinstance(kiosk.renewing.exception(), PowerCutError)
+        installing.cancel()
     async with kiosk.life() as renewal:
         try:
             await renewal.outcome(order)
