@@ -32,7 +32,9 @@ def _agent(status: dict[str, Any]) -> Iterator[Row]:
     yield "link", line
     if link["last_error"] and not online:  # else it is over
         yield "", f"last: {link['last_error']}"
-    waiting = f"{outbox['rows']} waiting ({outbox['bytes']} bytes), oldest {outbox['oldest_s']} s"
+    waiting = f"{outbox['rows']} waiting ({outbox['bytes']} bytes)"
+    if outbox["rows"]:  # the age is looked at now and then, the rest at once
+        waiting += f", oldest {outbox['oldest_s']} s"
     yield "outbox", f"{waiting}, {outbox['lost']} lost, last number {outbox['last_sequence']}"
     yield "operators", status["operators"]
     config = status["config"]

@@ -88,3 +88,10 @@ def test_a_camera_that_reads_plates_says_how_many():
     text = shown(cameras=[camera])
     assert "watching  12 read, 3 unreadable, 1 suppressed, 25 ms a look" in text
     assert "failed  0 checks  no models" in text
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_an_empty_outbox_has_no_oldest_message(rows):
+    """Its age was looked at before: shown beside nothing, it would look like a fault."""
+    outbox = STATUS["outbox"] | {"rows": rows, "oldest_s": 921.9}
+    assert ("921.9" in shown(outbox=outbox)) == (rows > 0)
