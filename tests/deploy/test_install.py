@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stubbed_box import StubbedBox
+
 PROJECT = Path(__file__).parents[2]
 PLACES = ("/opt/kiosk-agent", "/etc/", "/usr/lib/", "/usr/bin/", "/usr/share/", "/run/", "/var/")
 AWAY = ("usr/bin/kiosk-agent", "usr/lib/systemd/system/kiosk-agent.service", "opt/kiosk-agent")
 
 
-class Box:
+class Box(StubbedBox):
     """Runs the script with its places moved here, and programs that note what they were told."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.home = folder / "opt/kiosk-agent"
-        for made in ("run/systemd/system", "etc/kiosk-agent", "opt", "programs", "project"):
+        for made in ("run/systemd/system", "etc/kiosk-agent", "opt", "project"):
             (folder / made).mkdir(parents=True)
         for part in ("deploy", "docs", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"):
             subprocess.run(["cp", "-R", PROJECT / part, folder / "project"], check=True)
@@ -39,11 +41,6 @@ class Box:
         self.program("install", '[ "$3" != -o ] || exec cp "$7" "$8"\nexec /usr/bin/install "$@"')
         self.disabled = '[ "$2" != is-enabled ]'
 
-    def program(self, name: str, does: str) -> None:
-        path = self.folder / "programs" / name
-        path.write_text(f'#!/bin/sh\necho "{name} $*" >>{self.folder}/told\n{does}\n')
-        path.chmod(0o755)
-
     def tree(self, version: str, mode: int = 0o755) -> Path:
         """Make what passes for a virtual environment."""
         tree = self.folder / version
@@ -55,10 +52,10 @@ class Box:
         return tree
 
     def run(self, *arguments: str | Path, umask: int = 0o022) -> subprocess.CompletedProcess[str]:
-        self.told_file.write_text("")
+        (self.folder / "told").write_text("")
         return subprocess.run(
             ["/bin/sh", self.folder / "project/deploy/install.sh", *arguments],
-            env={"PATH": f"{self.folder}/programs:/usr/bin:/bin"},
+            env=self.environment,
             check=False,
             capture_output=True,
             text=True,
@@ -67,14 +64,6 @@ class Box:
 
     def install(self, tree: Path, umask: int = 0o022) -> subprocess.CompletedProcess[str]:
         return self.run("--tree", tree, "--python", sys.executable, umask=umask)
-
-    @property
-    def told_file(self) -> Path:
-        return self.folder / "told"
-
-    @property
-    def told(self) -> str:
-        return self.told_file.read_text(encoding="utf-8")
 
 
 @pytest.fixture

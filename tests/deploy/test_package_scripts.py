@@ -5,24 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stubbed_box import StubbedBox
+
 DEBIAN = Path(__file__).parents[2] / "deploy/debian"
 
 
-class Box:
+class Box(StubbedBox):
     """Runs a script with its places moved here; its programs note what they were told."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.list = folder / "opt/kiosk-agent/installed-files"
-        for made in ("opt/kiosk-agent", "run/systemd/system", "programs"):
+        for made in ("opt/kiosk-agent", "run/systemd/system"):
             (folder / made).mkdir(parents=True)
         self.program("systemctl", "true")
         self.program("deb-systemd-invoke", "true")
-
-    def program(self, name: str, does: str) -> None:
-        path = self.folder / "programs" / name
-        path.write_text(f'#!/bin/sh\necho "{name} $*" >>{self.folder}/told\n{does}\n')
-        path.chmod(0o755)
 
     def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         text = (DEBIAN / script).read_text(encoding="utf-8")
@@ -31,7 +28,7 @@ class Box:
             text = text.replace(f" {place}", f" {self.folder}{place}")
         return subprocess.run(
             ["/bin/sh", "-c", text, script, *arguments],
-            env={"PATH": f"{self.folder}/programs:/usr/bin:/bin"},
+            env=self.environment,
             check=False,
             capture_output=True,
             text=True,

@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stubbed_box import StubbedBox
+
 POSTINST = Path(__file__).parents[2] / "deploy/debian/postinst"
 SHIPPED = "# the shipped settings\n"
 
 
-class Box:
+class Box(StubbedBox):
     """Runs the script with its places moved here, and programs that note what they were told."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.settings = folder / "etc/kiosk-agent/agent.toml"
-        for made in ("etc/kiosk-agent", "opt/kiosk-agent/share", "run/systemd/system", "programs"):
+        for made in ("etc/kiosk-agent", "opt/kiosk-agent/share", "run/systemd/system"):
             (folder / made).mkdir(parents=True)
         (folder / "opt/kiosk-agent/share/agent.toml").write_text(SHIPPED)
         for name in ("systemd-sysusers", "systemd-tmpfiles", "chown", "systemctl"):
@@ -27,20 +29,12 @@ class Box:
             text = text.replace(place, f"{folder}{place}")
         (folder / "postinst").write_text(text, encoding="utf-8")
 
-    def program(self, name: str, does: str) -> None:
-        path = self.folder / "programs" / name
-        path.write_text(f'#!/bin/sh\necho "{name} $*" >>{self.folder}/told\n{does}\n')
-        path.chmod(0o755)
-
     def configure(self, before: str = "") -> int:
         """Run it as dpkg does, after the version before or none; returns its exit status."""
         command = ["/bin/sh", self.folder / "postinst", "configure", before]
-        path = {"PATH": f"{self.folder}/programs:/usr/bin:/bin"}
-        return subprocess.run(command, env=path, check=False, capture_output=True).returncode
-
-    @property
-    def told(self) -> str:
-        return (self.folder / "told").read_text(encoding="utf-8")
+        return subprocess.run(
+            command, env=self.environment, check=False, capture_output=True
+        ).returncode
 
 
 @pytest.fixture

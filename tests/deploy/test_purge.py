@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stubbed_box import StubbedBox
+
 PURGE = Path(__file__).parents[2] / "deploy/purge.sh"
 
 
-class Box:
+class Box(StubbedBox):
     """Runs purge_kiosk with its places moved here; its programs note what they were told."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.state = folder / "var/lib/kiosk-agent"
         self.cache = folder / "var/cache/kiosk-agent"
-        for made in ("programs", "var/lib", "var/cache"):
+        for made in ("var/lib", "var/cache"):
             (folder / made).mkdir(parents=True)
         for name in ("userdel", "groupdel", "getent", "chown"):
             self.program(name, "true")
@@ -27,11 +29,6 @@ class Box:
         for place in ("/etc", "/var", "/run"):
             text = text.replace(f" {place}/", f" {folder}{place}/")
         (folder / "purge").write_text(f"set -e\n{text}\npurge_kiosk\n", encoding="utf-8")
-
-    def program(self, name: str, does: str) -> None:
-        path = self.folder / "programs" / name
-        path.write_text(f'#!/bin/sh\necho "{name} $*" >>{self.folder}/told\n{does}\n')
-        path.chmod(0o755)
 
     def owned_by(self, user: str) -> None:
         self.program("stat", f"echo {user}")
@@ -49,15 +46,11 @@ class Box:
     def purge(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/bin/sh", self.folder / "purge"],
-            env={"PATH": f"{self.folder}/programs:/usr/bin:/bin"},
+            env=self.environment,
             check=False,
             capture_output=True,
             text=True,
         )
-
-    @property
-    def told(self) -> str:
-        return (self.folder / "told").read_text(encoding="utf-8")
 
 
 @pytest.fixture
